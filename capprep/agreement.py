@@ -1,0 +1,186 @@
+"""Does a text fit its pictures: rank statistics on an image-text similarity matrix, with error control."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import false_discovery_control, mannwhitneyu, rankdata
+
+SUPPORTED = "supported"
+CONTRADICTED = "contradicted"
+UNKNOWN = "unknown"
+
+MIN_OTHERS = 3
+"""With fewer pictures without a tag there is nothing to compare its pictures with."""
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """Where a statistic becomes a verdict.
+
+    Attributes:
+        discovery_rate: Share of false ones allowed among the supported tags (Benjamini-Hochberg q).
+        contradiction: A tag is contradicted where its lower-tail p is at most this.
+        effect: The smallest AUC that counts as support.
+    """
+
+    discovery_rate: float = 0.10
+    contradiction: float = 0.05
+    effect: float = 0.65
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the pictures say of a text.
+
+    Attributes:
+        state: `supported`, `contradicted` or `unknown` (not enough evidence).
+        kind: Why, in one word: `fits`, `weak`, `misfit`, `constant`, `rare`, `untested`.
+        reason: The same as a sentence with its numbers.
+        auc: Share of (carrier, other) pairs in which the carrier fits the text better, 0..1; None if untested.
+        p: One-sided p-value of the state's own tail, or None.
+        carriers: How many pictures carry the text.
+        others: How many do not.
+    """
+
+    state: str
+    kind: str
+    reason: str
+    auc: float | None
+    p: float | None
+    carriers: int
+    others: int
+
+
+def centred(similarity_NM: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Similarity with what belongs to a picture alone or to a text alone taken out.
+
+    Some pictures score high with every text and some texts with every picture. Two-way centring,
+    R = S - row mean - column mean + grand mean, leaves what a picture and a text have with each other.
+
+    Args:
+        similarity_NM: N pictures by M texts.
+    """
+    s = np.asarray(similarity_NM, dtype=np.float64)
+    return s - s.mean(axis=1, keepdims=True) - s.mean(axis=0, keepdims=True) + s.mean()
+
+
+def tag_verdicts(
+    similarity_NM: NDArray[np.floating], carriers_NM: NDArray[np.bool_], thresholds: Thresholds | None = None
+) -> list[Verdict]:
+    """A verdict for each of M tags from N pictures.
+
+    For each tag the pictures that carry it are compared with the others by the rank sum of the centred
+    similarity (Mann-Whitney, exact where small and without ties). Supported needs both an effect and a
+    p-value that survives Benjamini-Hochberg over the tags that could reach significance at all, which
+    depends on the counts only (Tarone) and so does not bias.
+
+    Args:
+        similarity_NM: Similarity of picture n and tag m, any scale.
+        carriers_NM: True where picture n carries tag m.
+        thresholds: Where a statistic becomes a verdict; the defaults if None.
+    """
+    limits = thresholds or Thresholds()
+    tests = [
+        _test(residual_N, carriers_N)
+        for residual_N, carriers_N in zip(centred(similarity_NM).T, carriers_NM.T, strict=True)
+    ]
+    testable = [test for test in tests if test.attainable <= limits.contradiction]
+    adjusted = false_discovery_control([test.upper for test in testable]) if testable else ()
+    q_of = {id(test): float(q) for test, q in zip(testable, adjusted, strict=True)}
+    return [_verdict(test, q_of.get(id(test)), limits) for test in tests]
+
+
+def caption_verdicts(similarity_NN: NDArray[np.floating], thresholds: Thresholds | None = None) -> list[Verdict]:
+    """A verdict for each picture's own caption among N pictures.
+
+    The conformal p-value of picture n is (1 + number of other pictures that fit caption n at least as
+    well) / N after two-way centring; its resolution is 1/N, so few pictures give no evidence.
+
+    Args:
+        similarity_NN: Similarity of picture n and the caption of picture m.
+        thresholds: Where a statistic becomes a verdict; the defaults if None.
+    """
+    limits = thresholds or Thresholds()
+    residual_NN = centred(similarity_NN)
+    return [_caption_verdict(residual_NN[:, n], n, limits) for n in range(len(residual_NN))]
+
+
+@dataclass(frozen=True)
+class _Test:
+    """One tag's numbers: effect, both tails, and the smallest p-value its counts allow."""
+
+    carriers: int
+    others: int
+    auc: float
+    upper: float
+    lower: float
+    attainable: float
+
+
+def _test(residual_N: NDArray[np.float64], carriers_N: NDArray[np.bool_]) -> _Test:
+    k, others = int(carriers_N.sum()), int((~carriers_N).sum())
+    if k == 0 or others < MIN_OTHERS:
+        return _Test(k, others, math.nan, 1.0, 1.0, 1.0)
+    inside, outside = residual_N[carriers_N], residual_N[~carriers_N]
+    upper = mannwhitneyu(inside, outside, alternative="greater")
+    lower = mannwhitneyu(inside, outside, alternative="less")
+    auc = float(upper.statistic) / (k * others)
+    return _Test(k, others, auc, float(upper.pvalue), float(lower.pvalue), 1 / math.comb(k + others, k))
+
+
+def _verdict(test: _Test, q: float | None, limits: Thresholds) -> Verdict:
+    k, others = test.carriers, test.others
+
+    def verdict(state: str, kind: str, reason: str, p: float | None = None) -> Verdict:
+        auc = None if math.isnan(test.auc) else round(test.auc, 4)
+        return Verdict(state, kind, reason, auc, p, k, others)
+
+    if k == 0:
+        return verdict(UNKNOWN, "untested", "no picture carries it")
+    if others < MIN_OTHERS:
+        where = "on every picture" if others == 0 else f"on all but {others} of {k + others} pictures"
+        return verdict(UNKNOWN, "constant", f"{where}, so there is nothing to compare with")
+    if q is None:
+        return verdict(UNKNOWN, "rare", f"on {_pictures(k)} of {k + others}: too few to tell")
+    numbers = f"(AUC {test.auc:.2f}, p = {{p:.2g}})"
+    if test.lower <= limits.contradiction:
+        reason = f"fits its {_pictures(k)} worse than the {others} others " + numbers.format(p=test.lower)
+        return verdict(CONTRADICTED, "misfit", reason, test.lower)
+    if q <= limits.discovery_rate and test.auc >= limits.effect:
+        reason = f"fits its {_pictures(k)} better than the {others} others " + numbers.format(p=test.upper)
+        return verdict(SUPPORTED, "fits", reason, test.upper)
+    better = "no better than" if test.auc <= limits.effect else "only a little better than"
+    reason = f"fits its {_pictures(k)} {better} the {others} others " + numbers.format(p=test.upper)
+    return verdict(UNKNOWN, "weak", reason, test.upper)
+
+
+def _caption_verdict(residual_N: NDArray[np.float64], own: int, limits: Thresholds) -> Verdict:
+    others = len(residual_N) - 1
+    if others < MIN_OTHERS:
+        return Verdict(UNKNOWN, "rare", "too few other pictures to compare with", None, None, 1, others)
+    beaten = float(rankdata(residual_N)[own] - 1) / others
+    better = int((np.delete(residual_N, own) >= residual_N[own]).sum())
+    p = (1 + better) / (others + 1)
+    reason = f"{others - better} of the {others} other pictures fit this caption less well"
+    if p <= limits.discovery_rate:
+        return Verdict(SUPPORTED, "fits", reason, round(beaten, 4), p, 1, others)
+    if beaten < 1 - limits.effect and better >= MIN_OTHERS:
+        reason = f"{better} of the {others} other pictures fit this caption at least as well"
+        return Verdict(CONTRADICTED, "misfit", reason, round(beaten, 4), p, 1, others)
+    return Verdict(UNKNOWN, "weak", reason, round(beaten, 4), p, 1, others)
+
+
+def _pictures(count: int) -> str:
+    return "1 picture" if count == 1 else f"{count} pictures"
+
+
+def unit(vectors_ND: Sequence[NDArray[np.float32]]) -> NDArray[np.float64]:
+    """Vectors stacked and scaled to length 1, shape (N, D)."""
+    stacked_ND = np.stack([np.asarray(vector, dtype=np.float64) for vector in vectors_ND])
+    length_N1 = np.linalg.norm(stacked_ND, axis=1, keepdims=True)
+    return stacked_ND / np.maximum(length_N1, np.finfo(np.float64).tiny)

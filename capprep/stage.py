@@ -1,0 +1,134 @@
+"""The vocabulary of the core: what a stage is, what it reads and returns, and the key of a fact."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from capprep.config import Config
+
+Json = Any
+"""What `json` can write: None, bool, int, float, str, list and dict of the same."""
+
+
+@dataclass(frozen=True)
+class Fact:
+    """A stored value as a stage reads it: small data, and large parts as files.
+
+    Attributes:
+        data: The value's JSON part.
+        blobs: Large parts by name, each a file that must not be changed.
+    """
+
+    data: Mapping[str, Json]
+    blobs: Mapping[str, Path] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One subject of a stage.
+
+    Attributes:
+        id: SHA-256 of the content, 64 hex digits.
+        content: The subject's bytes (a picture's file, a text in UTF-8), given to stages that
+            read no other fact; None for the others.
+        facts: The facts this stage reads, by the name of their stage.
+    """
+
+    id: str
+    content: bytes | None = None
+    facts: Mapping[str, Fact] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Value:
+    """What a stage learnt about one subject: small data as JSON, large parts as bytes."""
+
+    data: Mapping[str, Json]
+    blobs: Mapping[str, bytes] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a stage could not learn its fact; stored like a value.
+
+    Attributes:
+        reason: A stable code for programs, such as `truncated`.
+        message: The same for people, one sentence.
+        retry: True where another run may succeed (a file that could not be opened).
+    """
+
+    reason: str
+    message: str
+    retry: bool = False
+
+
+Outcome = Value | Failure
+Reader = Callable[[Sequence[Row]], Sequence[Outcome]]
+"""Learns one fact for each row of a batch: as many outcomes, in the same order."""
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """What a stage needs to run and what must not change a value.
+
+    Attributes:
+        device: "cpu" or "cuda".
+        files: Where each model file or folder lies, by role.
+    """
+
+    device: str = "cpu"
+    files: Mapping[str, Path] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Stage(Config, ABC):
+    """How to learn one fact about one subject.
+
+    A field is whatever changes the value: a size, a prompt, a dtype, the weights' digest.
+    What does not (device, batch size, path) comes in `Runtime`.
+
+    Attributes:
+        name: The fact's name, also the stage's ("caption.blip").
+        version: Raised whenever the code would give another value for the same fields.
+        subject: What the rows are: pictures or texts.
+        reads: The names of the facts it needs; () means that it reads the content itself.
+    """
+
+    name: ClassVar[str]
+    version: ClassVar[int]
+    subject: ClassVar[Literal["picture", "text"]] = "picture"
+    reads: ClassVar[tuple[str, ...]] = ()
+
+    @abstractmethod
+    def load(self, runtime: Runtime) -> Reader:
+        """Load what is needed once, for instance weights, and return the function that does the work."""
+
+
+def recipe(stage: Stage, reads: Mapping[str, str]) -> dict[str, Json]:
+    """Everything a fact's value depends on besides the subject.
+
+    Args:
+        stage: The stage with its parameters.
+        reads: The key of each fact it reads, by name; exactly the names in `stage.reads`.
+    """
+    if set(reads) != set(stage.reads):
+        raise ValueError(f"{stage.name} reads {stage.reads}, not {tuple(reads)}")
+    return {
+        "stage": stage.name,
+        "version": stage.version,
+        "fields": dataclasses.asdict(stage),
+        "reads": dict(reads),
+    }
+
+
+def key(stage: Stage, reads: Mapping[str, str]) -> str:
+    """The key of a stage's facts: SHA-256 (hex) of its recipe in canonical JSON."""
+    text = json.dumps(recipe(stage, reads), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
