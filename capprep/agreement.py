@@ -56,21 +56,31 @@ class Verdict:
     others: int
 
 
-def centred(similarity_NM: NDArray[np.floating]) -> NDArray[np.float64]:
+def centred(
+    similarity_NM: NDArray[np.floating], reference_NR: NDArray[np.floating] | None = None
+) -> NDArray[np.float64]:
     """Similarity with what belongs to a picture alone or to a text alone taken out.
 
-    Some pictures score high with every text and some texts with every picture. Two-way centring,
-    R = S - row mean - column mean + grand mean, leaves what a picture and a text have with each other.
+    Some pictures score high with every text and some texts with every picture. Taking out each picture's
+    mean over a reference vocabulary, then each text's mean over the pictures, leaves what the two have with
+    each other. A reference wider than the texts in question keeps that stable where those are few.
 
     Args:
         similarity_NM: N pictures by M texts.
+        reference_NR: The same pictures by R texts, of which the picture means are taken; `similarity_NM` if None.
     """
-    s = np.asarray(similarity_NM, dtype=np.float64)
-    return s - s.mean(axis=1, keepdims=True) - s.mean(axis=0, keepdims=True) + s.mean()
+    s_NM = np.asarray(similarity_NM, dtype=np.float64)
+    r_NR = s_NM if reference_NR is None else np.asarray(reference_NR, dtype=np.float64)
+    # one text is no vocabulary: its mean would take out all there is
+    picture_N1 = r_NR.mean(axis=1, keepdims=True) if r_NR.shape[1] > 1 else 0.0
+    return (s_NM - picture_N1) - (s_NM - picture_N1).mean(axis=0, keepdims=True)
 
 
 def tag_verdicts(
-    similarity_NM: NDArray[np.floating], carriers_NM: NDArray[np.bool_], thresholds: Thresholds | None = None
+    similarity_NM: NDArray[np.floating],
+    carriers_NM: NDArray[np.bool_],
+    reference_NR: NDArray[np.floating] | None = None,
+    thresholds: Thresholds | None = None,
 ) -> list[Verdict]:
     """A verdict for each of M tags from N pictures.
 
@@ -82,12 +92,13 @@ def tag_verdicts(
     Args:
         similarity_NM: Similarity of picture n and tag m, any scale.
         carriers_NM: True where picture n carries tag m.
+        reference_NR: See `centred`.
         thresholds: Where a statistic becomes a verdict; the defaults if None.
     """
     limits = thresholds or Thresholds()
     tests = [
         _test(residual_N, carriers_N)
-        for residual_N, carriers_N in zip(centred(similarity_NM).T, carriers_NM.T, strict=True)
+        for residual_N, carriers_N in zip(centred(similarity_NM, reference_NR).T, carriers_NM.T, strict=True)
     ]
     testable = [test for test in tests if test.attainable <= limits.contradiction]
     adjusted = false_discovery_control([test.upper for test in testable]) if testable else ()
@@ -95,7 +106,11 @@ def tag_verdicts(
     return [_verdict(test, q_of.get(id(test)), limits) for test in tests]
 
 
-def caption_verdicts(similarity_NN: NDArray[np.floating], thresholds: Thresholds | None = None) -> list[Verdict]:
+def caption_verdicts(
+    similarity_NN: NDArray[np.floating],
+    reference_NR: NDArray[np.floating] | None = None,
+    thresholds: Thresholds | None = None,
+) -> list[Verdict]:
     """A verdict for each picture's own caption among N pictures.
 
     The conformal p-value of picture n is (1 + number of other pictures that fit caption n at least as
@@ -103,10 +118,13 @@ def caption_verdicts(similarity_NN: NDArray[np.floating], thresholds: Thresholds
 
     Args:
         similarity_NN: Similarity of picture n and the caption of picture m.
+        reference_NR: See `centred`.
         thresholds: Where a statistic becomes a verdict; the defaults if None.
     """
     limits = thresholds or Thresholds()
-    residual_NN = centred(similarity_NN)
+    if not len(similarity_NN):
+        return []
+    residual_NN = centred(similarity_NN, reference_NR)
     return [_caption_verdict(residual_NN[:, n], n, limits) for n in range(len(residual_NN))]
 
 

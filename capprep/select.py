@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import PurePath
+from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from capprep import agreement, filewords
 from capprep.agreement import Verdict
 from capprep.config import Config, option
 from capprep.facts import PictureFact, TagScore
+
+RATING = "rating"
+
+TEXT = "text"
+"""Kind of decision: a person wrote a picture's whole text; the payload is that text."""
+PIXELS = "pixels"
+"""Kind of decision: a person changed a picture in `dataset/`; the payload is its blob's digest."""
 
 
 @dataclass(frozen=True)
@@ -29,9 +44,10 @@ class Candidate:
         sources: Where it came from, for people to read.
         picture: The picture fact, or None where it failed.
         crop: Digest of the crop's blob, or None.
-        failure: (stage, reason, message) of what failed.
+        failures: (stage, reason, message) of whatever failed.
         caption: BLIP's caption, or None where not made.
         tags: The tagger's answer, or None where not made.
+        embedding: The picture's unit vector for agreement, or None where not made.
     """
 
     id: str
@@ -42,11 +58,21 @@ class Candidate:
     failures: tuple[tuple[str, str, str], ...] = ()
     caption: str | None = None
     tags: tuple[TagScore, ...] | None = None
+    embedding: NDArray[np.float32] | None = None
+
+    @property
+    def name(self) -> str:
+        """Stem of its files in `dataset/`: the number and the first source's stem, safe on any file system."""
+        stem = PurePath(self.sources[0]).stem if self.sources else ""
+        stem = re.sub(r"[^\w.+-]+", "_", unicodedata.normalize("NFC", stem)).strip("._")
+        # a name's limit counts bytes
+        stem = stem.encode(errors="ignore")[:180].decode(errors="ignore")
+        return f"{self.number:05d}-{stem or 'picture'}"
 
 
 @dataclass(frozen=True)
 class Judgements:
-    """Agreement's verdicts, by text: captions per picture id, tags by their written form."""
+    """Agreement's verdicts: of captions by picture id, of tags by their words ("long hair")."""
 
     captions: dict[str, Verdict] = field(default_factory=dict)
     tags: dict[str, Verdict] = field(default_factory=dict)
@@ -122,6 +148,10 @@ class LeftOut:
     reason: str
     message: str
 
+    def to_json(self) -> dict[str, Any]:
+        """For programs."""
+        return asdict(self)
+
 
 @dataclass(frozen=True)
 class Selection:
@@ -129,3 +159,112 @@ class Selection:
 
     examples: tuple[Example, ...]
     left_out: tuple[LeftOut, ...] = ()
+
+
+def select(
+    candidates: Sequence[Candidate],
+    unreadable: Sequence[LeftOut],
+    judgements: Judgements,
+    decisions: Mapping[tuple[str, str], str],
+    policy: Policy,
+) -> Selection:
+    """Choose the training set and write every picture's text.
+
+    Args:
+        candidates: Every picture that has a source, in order of number.
+        unreadable: Files that never became a picture.
+        judgements: Agreement's verdicts; see `judge`.
+        decisions: What people decided: (picture id, kind) -> payload.
+        policy: Thresholds.
+    """
+    examples, left_out = [], list(unreadable)
+    for candidate in candidates:
+        left_out += [LeftOut(candidate.sources, *failure) for failure in candidate.failures]
+        if candidate.picture is not None and candidate.crop is not None:
+            examples.append(_example(candidate, candidate.picture, candidate.crop, judgements, decisions, policy))
+    return Selection(tuple(examples), tuple(left_out))
+
+
+def _example(
+    candidate: Candidate,
+    picture: PictureFact,
+    crop: str,
+    judgements: Judgements,
+    decisions: Mapping[tuple[str, str], str],
+    policy: Policy,
+) -> Example:
+    tags = tuple(_choice(tag, judgements, policy) for tag in candidate.tags or ())
+    written = decisions.get((candidate.id, TEXT))
+    known = candidate.caption is not None or candidate.tags is not None
+    kept = [filewords.escape(tag.text) for tag in tags if tag.kept]
+    return Example(
+        id=candidate.id,
+        name=candidate.name,
+        sources=candidate.sources,
+        picture=picture,
+        crop=decisions.get((candidate.id, PIXELS), crop),
+        caption=candidate.caption,
+        caption_verdict=judgements.captions.get(candidate.id),
+        tags=tags,
+        text=written if written is not None else filewords.join(candidate.caption, kept) if known else None,
+        edited=written is not None,
+        pixels_edited=(candidate.id, PIXELS) in decisions,
+    )
+
+
+def _choice(tag: TagScore, judgements: Judgements, policy: Policy) -> TagChoice:
+    text = filewords.tag_text(tag.name)
+    if tag.category == RATING:
+        reason = "ratings describe the picture, not what is on it"
+    elif tag.probability < policy.booru_threshold:
+        reason = f"probability {tag.probability:.2f} is under the threshold {policy.booru_threshold:g}"
+    elif not text:
+        reason = "nothing is left of it as words"
+    else:
+        reason = ""
+    verdict = judgements.tags.get(text)
+    return TagChoice(tag.name, text, tag.category, tag.probability, not reason, reason, verdict)
+
+
+def vocabulary(candidates: Iterable[Candidate]) -> list[str]:
+    """Every text agreement has to know the vector of: captions, and tags whatever the threshold."""
+    texts: set[str] = set()
+    for candidate in candidates:
+        if candidate.caption:
+            texts.add(candidate.caption)
+        texts.update(filewords.tag_text(tag.name) for tag in candidate.tags or () if tag.category != RATING)
+    return sorted(texts - {""})
+
+
+def judge(
+    candidates: Sequence[Candidate], vectors: Mapping[str, NDArray[np.float32]], policy: Policy
+) -> Judgements:
+    """Agreement's verdicts on the captions and on the tags over the threshold.
+
+    Args:
+        candidates: The pictures; those without a vector are left out.
+        vectors: The unit vector of each text; texts without one get no verdict.
+        policy: Thresholds.
+    """
+    seen = [candidate for candidate in candidates if candidate.embedding is not None]
+    if not seen or not vectors:
+        return Judgements()
+    images_ND = agreement.unit([c.embedding for c in seen if c.embedding is not None])
+    column = {text: r for r, text in enumerate(vectors)}
+    similarity_NR = images_ND @ agreement.unit(list(vectors.values())).T
+    captioned = [n for n, c in enumerate(seen) if c.caption in column]
+    own = [column[seen[n].caption or ""] for n in captioned]
+    verdicts = agreement.caption_verdicts(similarity_NR[np.ix_(captioned, own)], similarity_NR[captioned])
+    captions = {seen[n].id: verdict for n, verdict in zip(captioned, verdicts, strict=True)}
+    written = [_written_tags(candidate, policy) for candidate in seen]
+    names = sorted(set().union(*written) & column.keys())
+    carriers_NM = np.array([[name in tags for name in names] for tags in written], dtype=bool)
+    tags = agreement.tag_verdicts(similarity_NR[:, [column[name] for name in names]], carriers_NM, similarity_NR)
+    return Judgements(captions, dict(zip(names, tags, strict=True)))
+
+
+def _written_tags(candidate: Candidate, policy: Policy) -> set[str]:
+    """The words of the tags that the thresholds let through."""
+    unjudged = Judgements()
+    choices = (_choice(tag, unjudged, policy) for tag in candidate.tags or ())
+    return {choice.text for choice in choices if choice.kept}

@@ -80,11 +80,33 @@ class Runtime:
 
     Attributes:
         device: "cpu" or "cuda".
-        files: Where each model file or folder lies, by role.
+        model: The model's file or folder, or None for a stage without one.
+        labels: The file that names a tagger's outputs, or None.
     """
 
     device: str = "cpu"
-    files: Mapping[str, Path] = field(default_factory=dict)
+    model: Path | None = None
+    labels: Path | None = None
+
+    @property
+    def needed_model(self) -> Path:
+        """The model, for a stage that cannot do without.
+
+        Raises:
+            ValueError: The caller gave none.
+        """
+        return _given(self.model)
+
+    @property
+    def needed_labels(self) -> Path:
+        """The labels, likewise."""
+        return _given(self.labels)
+
+
+def _given(path: Path | None) -> Path:
+    if path is None:
+        raise ValueError("this stage needs model files in its Runtime")
+    return path
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,113 @@
+"""How answers are worded: counts, lists of what was left out, and the same as data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import click
+
+from capprep.agreement import CONTRADICTED, SUPPORTED
+from capprep.cli.session import Session, shown_path
+from capprep.errors import EXIT_DONE, EXIT_SOME_FAILED
+from capprep.pipeline import Refreshed, Step
+from capprep.run import Tally
+from capprep.select import LeftOut, Selection
+from capprep.workspace import Workspace
+
+SHOWN = 20
+"""How many left-out files are listed before the rest is only counted."""
+
+
+def plural(count: int, noun: str) -> str:
+    """ "1 picture", "2 pictures"."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def left_out_lines(left_out: Sequence[LeftOut], *, all_of_them: bool = False) -> list[str]:
+    """What was left out and why, a line each; beyond `SHOWN` only counted unless all are asked for."""
+    if not left_out:
+        return []
+    shown = left_out if all_of_them else left_out[:SHOWN]
+    names = [printable(left.sources[0] if left.sources else "") for left in shown]
+    width = max(map(len, names))
+    lines = [f"{plural(len(left_out), 'file')} left out:"]
+    lines += [
+        f"  {name:<{width}}  {left.reason:<12}  {printable(left.message)}" for name, left in zip(names, shown, strict=True)
+    ]
+    if len(left_out) > len(shown):
+        lines.append(f"  ... and {len(left_out) - SHOWN} more: capprep status --failed")
+    return lines
+
+
+def printable(text: str) -> str:
+    """Text from files as a terminal may see it: control characters, which could move the cursor, are spelt out."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def verdict_counts(selection: Selection) -> dict[str, int]:
+    """How many written tags the pictures support, contradict, or say too little about."""
+    verdicts = {
+        tag.text: tag.verdict
+        for example in selection.examples
+        for tag in example.tags
+        if tag.kept and tag.verdict is not None
+    }
+    states = [verdict.state for verdict in verdicts.values()]
+    return {
+        "tags": len(states),
+        "supported": states.count(SUPPORTED),
+        "contradicted": states.count(CONTRADICTED),
+        "not_enough_evidence": len(states) - states.count(SUPPORTED) - states.count(CONTRADICTED),
+    }
+
+
+def selection_data(refreshed: Refreshed) -> dict[str, Any]:
+    """The selection as JSON data."""
+    selection = refreshed.selection
+    return {
+        "pictures": len(selection.examples),
+        "left_out": [left.to_json() for left in selection.left_out],
+        "texts": sum(example.text is not None for example in selection.examples),
+        "edited_by_hand": list(refreshed.adopted),
+        "dataset": asdict(refreshed.rendered),
+    }
+
+
+def work_line(step: Step, tally: Tally) -> str:
+    """What a stage did, where, and how fast."""
+    if not tally.computed:
+        return f"  {step.stage.name:<13} nothing to compute, {tally.known} known"
+    rate = f"{tally.computed / tally.seconds:.1f}/s" if tally.seconds else ""
+    known = f", {tally.known} known before" if tally.known else ""
+    return f"  {step.stage.name:<13} {tally.computed} by {step.label}, {rate}{known}"
+
+
+def answer_words(
+    session: Session, workspace: Workspace, steps: Sequence[Step], tallies: Mapping[str, Tally], refreshed: Refreshed
+) -> None:
+    """Say what captioning or scoring came to, and end with the right status."""
+    selection = refreshed.selection
+    counts = verdict_counts(selection)
+    written = sum(example.text is not None for example in selection.examples)
+    stages = {step.stage.name for step in steps}
+    lost = [left for left in selection.left_out if left.stage in stages]
+    lines = [f"{plural(written, 'text')} for {plural(len(selection.examples), 'picture')} in {shown_path(workspace.dataset)}/"]
+    lines += [work_line(step, tallies[step.stage.name]) for step in steps]
+    lines.append(
+        f"{plural(counts['tags'], 'tag')} written: {counts['supported']} fit their pictures,"
+        f" {counts['contradicted']} do not, {counts['not_enough_evidence']} cannot be told from this set"
+    )
+    if refreshed.adopted:
+        lines.append(f"edited by hand, kept as they are: {', '.join(refreshed.adopted)}")
+    lines += left_out_lines(lost)
+    lines.append("next: capprep review report.html")
+    if session.profile.notice:
+        session.note(session.profile.notice)
+    work = {
+        step.stage.name: {"computed": tally.computed, "known": tally.known, "model": step.label}
+        for step, tally in ((step, tallies[step.stage.name]) for step in steps)
+    }
+    session.answer("\n".join(lines), {**selection_data(refreshed), "stages": work, "verdicts": counts})
+    click.get_current_context().exit(EXIT_SOME_FAILED if lost else EXIT_DONE)

@@ -1,0 +1,58 @@
+"""`capprep caption`: BLIP captions, booru tags, agreement scores and text files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from capprep import pipeline
+from capprep.cli import resolve
+from capprep.cli.answers import answer_words
+from capprep.cli.session import Session, config_options, session_options
+from capprep.select import Policy
+from capprep.stages.blip import Blip
+
+
+@click.command()
+@session_options
+@click.option("--blip/--no-blip", "with_blip", default=None, help="Write a sentence for each picture with BLIP.")
+@click.option("--booru/--no-booru", "with_booru", default=None, help="Tag each picture with DeepDanbooru.")
+@config_options(Blip, "caption")
+@config_options(Policy, "caption")
+@resolve.device_option
+@resolve.caption_model_option
+@resolve.booru_model_option
+@resolve.booru_labels_option
+@resolve.match_model_option
+def caption(
+    session: Session,
+    with_blip: bool | None,
+    with_booru: bool | None,
+    blip: Blip,
+    policy: Policy,
+    device: str,
+    caption_model: str | None,
+    booru_model: str | None,
+    booru_labels: Path | None,
+    match_model: str | None,
+) -> None:
+    """Caption and tag the pictures, score how well the words fit, write the text files.
+
+    With neither --blip nor --booru both are made. Every picture in dataset/ gets a NAME.txt beside its
+    NAME.png: the sentence, then the tags. A .txt you edit by hand is never overwritten. Run it again after
+    adding pictures: only what is missing is computed.
+    """
+    # naming one asks for that one; naming none, or only what is not wanted, asks for the others
+    otherwise = not (with_blip or with_booru)
+    with session.open() as workspace:
+        steps = []
+        if otherwise if with_blip is None else with_blip:
+            steps.append(resolve.caption_step(session, blip, caption_model, device))
+        if otherwise if with_booru is None else with_booru:
+            steps.append(resolve.booru_step(session, booru_model, booru_labels, device))
+        images, texts = resolve.match_steps(session, match_model, device, blip.dtype)
+        with session.progress() as watch:
+            tallies = pipeline.caption(workspace, steps, watch)
+            tallies |= pipeline.score(workspace, images, texts, watch)
+        answer_words(session, workspace, [*steps, images, texts], tallies, pipeline.refresh(workspace, policy))

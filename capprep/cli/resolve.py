@@ -1,0 +1,100 @@
+"""From options and profile to stages with verified weights, on a device that was asked for or found."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from capprep.cli.session import Session
+from capprep.engines.local import LocalEngine
+from capprep.errors import ConfigError
+from capprep.lock import Found, Store
+from capprep.pipeline import Step
+from capprep.stage import Runtime
+from capprep.stages.blip import Blip
+from capprep.stages.booru import Booru
+from capprep.stages.match import MatchImage, MatchText
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+device_option = click.option(
+    "--device", default="auto", show_default=True, type=click.Choice(["auto", "cpu", "cuda"]),
+    help="Where the models run; auto takes a CUDA GPU if there is one that works.",
+)
+caption_model_option = click.option(
+    "--caption-model", metavar="NAME|DIR", help="Another BLIP captioner: a model of `capprep models list`, or a folder.",
+)
+booru_model_option = click.option(
+    "--booru-model", metavar="NAME|FILE", help="Another tagger: a model of `capprep models list`, or an .onnx file.",
+)
+booru_labels_option = click.option(
+    "--booru-labels", metavar="FILE", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="The tag list of an .onnx file given with --booru-model (.csv or .txt).",
+)
+match_model_option = click.option(
+    "--match-model", metavar="NAME|DIR", help="Another BLIP image-text matcher, likewise.",
+)
+
+
+def find_model(session: Session, role: str, given: str | None, labels: Path | None = None) -> Found:
+    """The model for a role: the one given by name or path, else the profile's; verified.
+
+    Raises:
+        ModelError: It is not there, cannot be fetched, or is not what it should be.
+        ConfigError: The name given is of a model for something else.
+    """
+    store = Store()
+    if given is not None and given not in session.lock.models:
+        return store.given(Path(given), labels)
+    model = session.lock.named(given or session.profile.models[role])
+    if model.role != role:
+        raise ConfigError(f"{model.name} is a model for {model.role}, not for {role}", "see: capprep models list")
+    found = store.find(model)
+    if found.recorded:
+        session.note(
+            f"{model.name}: no digest was known for {', '.join(found.recorded)}; recorded the one of the file fetched"
+        )
+    return found
+
+
+def caption_step(session: Session, blip: Blip, given: str | None, device: str) -> Step:
+    """BLIP on a device."""
+    from capprep.models.device import torch_device
+
+    found = find_model(session, "caption", given)
+    runtime = Runtime(torch_device(device), found.path)
+    return Step(dataclasses.replace(blip, weights=found.sha256), LocalEngine(runtime), f"{found.name} on {runtime.device}")
+
+
+def booru_step(session: Session, given: str | None, labels: Path | None, device: str) -> Step:
+    """The tagger on a device; the provider in its label is the one in use, or loading it fails."""
+    from capprep.models.device import PROVIDERS, onnx_device
+
+    found = find_model(session, "booru", given, labels)
+    runtime = Runtime(onnx_device(device), found.path, found.labels)
+    label = f"{found.name} on {PROVIDERS[runtime.device]}"
+    return Step(Booru(weights=found.sha256), LocalEngine(runtime), label)
+
+
+def match_steps(session: Session, given: str | None, device: str, dtype: str) -> tuple[Step, Step]:
+    """The matcher's two stages, pictures and texts, on a device."""
+    from capprep.models.device import torch_device
+
+    found = find_model(session, "match", given)
+    engine = LocalEngine(Runtime(torch_device(device), found.path))
+    label = f"{found.name} on {engine.runtime.device}"
+    return (
+        Step(MatchImage(weights=found.sha256, dtype=dtype), engine, label),
+        Step(MatchText(weights=found.sha256, dtype=dtype), engine, label),
+    )
+
+
+def shipped_digests(session: Session, profile_name: str) -> set[str]:
+    """The digests of a profile's models that ship with the program."""
+    names = session.lock.profile(profile_name).models.values()
+    store = Store()
+    return {store.find(model).sha256 for model in map(session.lock.named, names) if model.package}

@@ -1,0 +1,98 @@
+"""`capprep train`: the curated pictures to a hypernetwork."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from capprep import dataset, manifest, pipeline
+from capprep.cli import resolve
+from capprep.cli.answers import plural
+from capprep.cli.session import Session, config_options, session_options, shown_path
+from capprep.train.config import TrainConfig
+from capprep.workspace import RUNS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from capprep.train.loop import Progress
+
+
+@click.command()
+@click.argument("folder", metavar="[FOLDER]", required=False, type=click.Path(file_okay=False, path_type=Path))
+@session_options
+@config_options(TrainConfig, "train")
+@click.option("--name", metavar="NAME", help="The hypernetwork's name  [default: the name of the folder worked in]")
+@click.option(
+    "--base", "base_model", metavar="NAME|PATH",
+    help="The base model: one of `capprep models list`, a diffusers folder, a .safetensors or a .ckpt file.",
+)
+@resolve.device_option
+@click.option("--restart", is_flag=True, help="Begin anew even where a run could be continued or is finished.")
+def train(
+    session: Session,
+    folder: Path | None,
+    trainconfig: TrainConfig,
+    name: str | None,
+    base_model: str | None,
+    device: str,
+    restart: bool,
+) -> None:
+    """Train a hypernetwork on the curated pictures.
+
+    FOLDER is any folder of pictures with a .txt beside each; without it the pictures of this workspace are
+    used. The result is runs/NAME-DATE/NAME.pt, for the webui's models/hypernetworks folder. A run that was
+    stopped goes on where it was; one that is finished is not done again.
+    """
+    from capprep.models.device import torch_device
+    from capprep.models.stable_diffusion import load_base
+    from capprep.train import loop
+
+    examples, runs, workspace_name = _training_set(session, folder)
+    found = resolve.find_model(session, "base", base_model)
+    base = load_base(found.path, torch_device(device), trainconfig.precision)
+    plan = loop.describe(trainconfig, base)
+    session.note(
+        f"{plural(len(examples.entries), 'picture')}, base model {found.name} on {base.device},"
+        f" {plan.parameters:,} parameters, file {plan.file_bytes / 1e6:.1f} MB,"
+        f" training memory {plan.training_bytes / 1e6:.0f} MB beside the base model"
+    )
+    with _bar(session, trainconfig.steps) as progress:
+        result = loop.train(
+            examples, base, found.sha256, trainconfig, runs, _name(name or workspace_name),
+            restart=restart, today=date.today(), progress=progress,
+        )
+    if session.profile.notice:
+        session.note(session.profile.notice)
+    lines = [_outcome(result), f"weights: {shown_path(result.weights)}  (put it into the webui's models/hypernetworks)"]
+    if result.preview is not None:
+        lines.append(f"preview: {shown_path(result.preview)}  (left without, right with the hypernetwork)")
+    if result.note:
+        lines.append(f"note: {result.note}")
+    session.answer("\n".join(lines), result.to_json())
+
+
+def _training_set(session: Session, folder: Path | None) -> tuple[manifest.Manifest, Path, str]:
+    """The manifest, where runs go, and what to call the network."""
+    if folder is not None:
+        return manifest.from_folder(folder), session.root / RUNS, folder.absolute().name
+    with session.open() as workspace:
+        selection = pipeline.refresh(workspace).selection
+        return dataset.manifest(workspace, selection), workspace.runs, workspace.root.name
+
+
+def _name(text: str) -> str:
+    """A name that the webui's prompt syntax and any file system take: letters, digits, "._-"."""
+    return re.sub(r"[^\w.-]+", "_", text, flags=re.ASCII).strip("._-") or "hypernetwork"
+
+
+@contextmanager
+def _bar(session: Session, steps: int) -> Iterator[Callable[[Progress], None] | None]:
+    with session.progress() as watch:
+        yield lambda progress: watch(f"loss {progress.smoothed_loss:.4f}", progress.step, steps)

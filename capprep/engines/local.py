@@ -1,0 +1,115 @@
+"""The default engine: this process, or a pool of processes on this machine."""
+
+from __future__ import annotations
+
+import functools
+import multiprocessing
+import signal
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+
+from capprep.stage import Failure, Outcome, Reader, Row, Runtime, Stage
+
+CRASHED = Failure("crashed", "reading it killed the worker process twice: it is broken, or needs too much memory")
+
+Batch = Sequence[Row]
+
+
+@dataclass(frozen=True)
+class LocalEngine:
+    """Runs a stage here.
+
+    Attributes:
+        runtime: What the stage's `load` is given.
+        workers: How many processes; 0 for this one, which is right where one model does the work.
+    """
+
+    runtime: Runtime = Runtime()
+    workers: int = 0
+
+    def __call__(self, stage: Stage, batches: Iterable[Batch]) -> Iterator[tuple[Batch, Sequence[Outcome]]]:
+        """Yield each batch with its outcomes, in order."""
+        if self.workers > 0:
+            yield from self._in_processes(stage, batches)
+            return
+        read: Reader | None = None
+        for batch in batches:
+            # loaded with the first batch: where nothing is missing no model is read
+            read = read or stage.load(self.runtime)
+            yield batch, read(batch)
+
+    def _in_processes(
+        self, stage: Stage, batches: Iterable[Batch]
+    ) -> Iterator[tuple[Batch, Sequence[Outcome]]]:
+        """As many batches under way as keep every worker busy, and no more: memory stays bounded."""
+        ahead = 2 * self.workers
+        pending: deque[tuple[Batch, Future[Sequence[Outcome]]]] = deque()
+        pool = self._pool(self.workers)
+        try:
+            for batch in batches:
+                pending.append((batch, pool.submit(_work, stage, self.runtime, batch)))
+                if len(pending) < ahead:
+                    continue
+                batch, future = pending.popleft()
+                outcomes = _result(future)
+                if outcomes is None:
+                    # whichever row killed it, all that was under way is lost: do it again row by row
+                    lost = [batch, *(waiting for waiting, _ in pending)]
+                    pending.clear()
+                    pool.shutdown(wait=True, cancel_futures=True)
+                    yield from self._one_by_one(stage, lost)
+                    pool = self._pool(self.workers)
+                else:
+                    yield batch, outcomes
+            while pending:
+                batch, future = pending.popleft()
+                outcomes = _result(future)
+                if outcomes is None:
+                    yield from self._one_by_one(stage, [batch, *(waiting for waiting, _ in pending)])
+                    return
+                yield batch, outcomes
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    def _one_by_one(
+        self, stage: Stage, batches: Iterable[Batch]
+    ) -> Iterator[tuple[Batch, Sequence[Outcome]]]:
+        """Each row alone in a process of its own, so that one that kills it costs only itself."""
+        for batch in batches:
+            outcomes: list[Outcome] = []
+            for row in batch:
+                with self._pool(1) as pool:
+                    alone = _result(pool.submit(_work, stage, self.runtime, [row]))
+                outcomes.append(CRASHED if alone is None else alone[0])
+            yield batch, outcomes
+
+    def _pool(self, workers: int) -> ProcessPoolExecutor:
+        # spawn: a fork would copy the locks of other threads (the progress bar's) in whatever state they are
+        context = multiprocessing.get_context("spawn")
+        return ProcessPoolExecutor(workers, mp_context=context, initializer=_ignore_interrupts)
+
+
+def _result(future: Future[Sequence[Outcome]]) -> Sequence[Outcome] | None:
+    """The outcomes, or None where the worker was killed."""
+    try:
+        return future.result()
+    except BrokenProcessPool:
+        return None
+
+
+def _ignore_interrupts() -> None:
+    # Ctrl-C goes to every process of the terminal; the driver alone decides what it means
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+@functools.lru_cache(maxsize=1)
+def _loaded(stage: Stage, runtime: Runtime) -> Reader:
+    return stage.load(runtime)
+
+
+def _work(stage: Stage, runtime: Runtime, batch: Batch) -> Sequence[Outcome]:
+    """In a worker: learn the facts of a batch, loading the stage with the first one."""
+    return _loaded(stage, runtime)(batch)

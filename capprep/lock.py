@@ -1,0 +1,356 @@
+"""From `models.lock` to weight files on this machine: found, fetched at a pinned revision, and verified."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from capprep.errors import ConfigError, ModelCorrupt, ModelMissing
+from capprep.files import write_atomically
+
+OFFLINE_HINT = "or work offline with the small built-in models: --profile tiny"
+
+HUB_TIMEOUT = 10.0
+"""Seconds to wait for the hub's first answer."""
+
+FOLDER_SUFFIXES = frozenset(".bin .ckpt .csv .json .model .onnx .safetensors .txt".split())
+"""Files of a model's folder that make up what it computes."""
+
+
+@dataclass(frozen=True)
+class Pin:
+    """One file of a model.
+
+    Attributes:
+        name: Its path in the repository.
+        sha256: What it must hash to, hex, or None where nobody knew when the lock was written.
+        bytes: Its exact size, or None.
+        size: Its size for people ("989.8 MB"), or "".
+        revision: Where the file's differs from the model's, else "".
+        labels: True for the file that names a tagger's outputs.
+    """
+
+    name: str
+    sha256: str | None
+    bytes: int | None
+    size: str
+    revision: str
+    labels: bool
+
+    @property
+    def shown_size(self) -> str:
+        """The size for people."""
+        if self.bytes is None:
+            return self.size
+        unit = next((unit for unit in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")) if self.bytes >= unit[0]), (1, "bytes"))
+        return f"{self.bytes / unit[0]:.3g} {unit[1]}"
+
+
+@dataclass(frozen=True)
+class Model:
+    """One model of the lock.
+
+    Attributes:
+        name: Its name in the lock ("blip-base").
+        role: What it is for: "caption", "match", "booru", "wd", "base" or "vae".
+        about: One line for people.
+        repository, revision: On the Hugging Face hub; "" where the files ship with the program.
+        licence: Of the weights.
+        files: What it is made of, the main file first.
+        package: The folder in the program's package that holds the files, or "".
+    """
+
+    name: str
+    role: str
+    about: str
+    repository: str
+    revision: str
+    licence: str
+    files: tuple[Pin, ...]
+    package: str = ""
+
+    def origin(self, pin: Pin) -> str:
+        """Repository, revision and path of a file, as one string."""
+        return f"{self.repository}@{pin.revision or self.revision}/{pin.name}"
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A choice of models with the settings that suit them.
+
+    Attributes:
+        models: The model's name for each role.
+        settings: Defaults that differ from the program's, by section and field.
+        notice: What a user has to know of these models, or "".
+    """
+
+    models: Mapping[str, str]
+    settings: Mapping[str, Mapping[str, Any]]
+    notice: str
+
+
+@dataclass(frozen=True)
+class Lock:
+    """The parsed `models.lock`."""
+
+    models: Mapping[str, Model]
+    profiles: Mapping[str, Profile]
+
+    def profile(self, name: str) -> Profile:
+        """A profile by its name.
+
+        Raises:
+            ConfigError: There is none.
+        """
+        if name not in self.profiles:
+            raise ConfigError(f"there is no profile {name!r}", f"choose one of: {', '.join(self.profiles)}")
+        return self.profiles[name]
+
+    def named(self, name: str) -> Model:
+        """A model by its name.
+
+        Raises:
+            ConfigError: There is none.
+        """
+        if name not in self.models:
+            raise ConfigError(f"models.lock has no model {name!r}", f"choose one of: {', '.join(self.models)}")
+        return self.models[name]
+
+
+@dataclass(frozen=True)
+class Found:
+    """A model's files on this machine, verified.
+
+    Attributes:
+        name: The model's name, or the path the user gave.
+        path: The file, or for a model of several files the folder they lie in.
+        labels: The file that names a tagger's outputs, or None.
+        sha256: Digest of the model: of its one file, or of all its files' names and digests. Hex.
+        recorded: Files whose digest was not known and was recorded just now.
+    """
+
+    name: str
+    path: Path
+    labels: Path | None
+    sha256: str
+    recorded: tuple[str, ...] = ()
+
+
+def read_lock() -> Lock:
+    """The lock that ships with the program."""
+    shipped = resources.files("capprep") / "models.lock"
+    # in a checkout the file stands at the top, where people look for it
+    path = shipped if shipped.is_file() else Path(__file__).parent.parent / "models.lock"
+    data = tomllib.loads(path.read_text(encoding="utf-8"))
+    profiles = {
+        name: Profile(entry["models"], entry.get("settings", {}), entry.get("notice", ""))
+        for name, entry in data["profiles"].items()
+    }
+    return Lock({name: _model(name, entry) for name, entry in data["models"].items()}, profiles)
+
+
+def _model(name: str, entry: Mapping[str, Any]) -> Model:
+    files = tuple(
+        Pin(
+            file["name"],
+            file.get("sha256"),
+            file.get("bytes"),
+            file.get("size", ""),
+            file.get("revision", ""),
+            file.get("is") == "labels",
+        )
+        for file in entry["files"]
+    )
+    return Model(
+        name,
+        entry["role"],
+        entry["about"],
+        entry.get("repository", ""),
+        entry.get("revision", ""),
+        entry["licence"],
+        files,
+        entry.get("package", ""),
+    )
+
+
+def default_state() -> Path:
+    """Where checks and recorded digests are remembered between runs."""
+    base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return Path(base) / "capprep"
+
+
+class Store:
+    """Finds and fetches the lock's models, and remembers which files it has checked.
+
+    Args:
+        state: Folder for what is remembered; None for the user's own.
+        cache: The hub's cache; None for the user's own.
+        endpoint: The hub's address; None for the usual one.
+        trust: Believe an earlier check of a file that has not changed since; False reads every file again.
+    """
+
+    def __init__(
+        self,
+        state: Path | None = None,
+        cache: Path | None = None,
+        endpoint: str | None = None,
+        *,
+        trust: bool = True,
+    ) -> None:
+        self._state = state or default_state()
+        self._trust = trust
+        self._cache = cache
+        self._endpoint = endpoint
+
+    def find(self, model: Model, *, fetch: bool = True) -> Found:
+        """A model of the lock, verified; fetched if need be.
+
+        Raises:
+            ModelMissing: A file is not here and could not be fetched, or `fetch` is False.
+            ModelCorrupt: A file is not what the lock, or an earlier pull, says.
+        """
+        recorded: list[str] = []
+        paths = self.locate(model) if not fetch else [
+            self._local(model, pin) or self._fetched(model, pin) for pin in model.files
+        ]
+        digests = {
+            pin.name: self._verified(model, pin, path, recorded)
+            for pin, path in zip(model.files, paths, strict=True)
+        }
+        main = [path for path, pin in zip(paths, model.files, strict=True) if not pin.labels]
+        labels = [path for path, pin in zip(paths, model.files, strict=True) if pin.labels]
+        folder = Path(os.path.commonpath([path.parent for path in main])) if len(main) > 1 else main[0]
+        return Found(model.name, folder, labels[0] if labels else None, _joint(digests), tuple(recorded))
+
+    def locate(self, model: Model) -> list[Path]:
+        """Where a model's files lie on this machine, unchecked, in the order of its pins.
+
+        Raises:
+            ModelMissing: One of them is not here.
+        """
+        paths = []
+        for pin in model.files:
+            path = self._local(model, pin)
+            if path is None:
+                raise _missing(model, pin, "it is not on this machine")
+            paths.append(path)
+        return paths
+
+    def given(self, path: Path, labels: Path | None = None) -> Found:
+        """A model the user names by its file or folder; its digest is computed and remembered.
+
+        Raises:
+            ModelMissing: There is no such file or folder, or nothing of a model in it.
+        """
+        files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.suffix in FOLDER_SUFFIXES)
+        if not files:
+            raise ModelMissing(f"there is no model at {path}", "check the path")
+        if labels is not None and not labels.is_file():
+            raise ModelMissing(f"there is no label file at {labels}", "check the path")
+        top = path if path.is_dir() else path.parent
+        digests = {file.relative_to(top).as_posix(): self.sha256(file) for file in files}
+        if labels is not None:
+            digests["labels"] = self.sha256(labels)
+        return Found(str(path), path, labels, _joint(digests))
+
+    def sha256(self, path: Path) -> str:
+        """A file's SHA-256 (hex), remembered as long as its size and time stay the same."""
+        status = path.stat()
+        stamp, name = [status.st_size, status.st_mtime_ns], str(path.absolute())
+        checks = self._read("checks.json")
+        if self._trust and name in checks and checks[name][:2] == stamp:
+            return str(checks[name][2])
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        self._write("checks.json", {**self._read("checks.json"), name: [*stamp, digest]})
+        return digest
+
+    def _local(self, model: Model, pin: Pin) -> Path | None:
+        if model.package:
+            shipped = Path(str(resources.files("capprep"))) / model.package / pin.name
+            return shipped if shipped.is_file() else None
+        from huggingface_hub import try_to_load_from_cache
+
+        cached = try_to_load_from_cache(
+            model.repository, pin.name, cache_dir=self._cache, revision=pin.revision or model.revision
+        )
+        return Path(cached) if isinstance(cached, str) else None
+
+    def _fetched(self, model: Model, pin: Pin) -> Path:
+        if model.package:
+            raise _missing(model, pin, "it is not in the installed program")
+        from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
+
+        repository, revision = model.repository, pin.revision or model.revision
+        try:
+            # asked first because a download that finds no network tries for half a minute, warning each time
+            get_hf_file_metadata(
+                hf_hub_url(repository, pin.name, revision=revision, endpoint=self._endpoint), timeout=HUB_TIMEOUT
+            )
+            return Path(
+                hf_hub_download(
+                    repository, pin.name, revision=revision, cache_dir=self._cache, endpoint=self._endpoint
+                )
+            )
+        except Exception as error:  # whatever the hub's HTTP library, of which there were several, raises
+            raise _missing(model, pin, f"it could not be fetched ({_first_line(error)})") from error
+
+    def _verified(self, model: Model, pin: Pin, path: Path, recorded: list[str]) -> str:
+        """The file's digest, once it is known to be the right one."""
+        if pin.bytes is not None and path.stat().st_size != pin.bytes:
+            raise _corrupt(model, pin, path, f"has {path.stat().st_size} bytes instead of {pin.bytes}")
+        digest = self.sha256(path)
+        pins = self._read("pins.json")
+        expected = pin.sha256 or pins.get(model.origin(pin))
+        if expected is None:
+            self._write("pins.json", {**pins, model.origin(pin): digest})
+            recorded.append(pin.name)
+        elif digest != expected:
+            raise _corrupt(model, pin, path, f"has the SHA-256 {digest[:16]}… instead of {expected[:16]}…")
+        return digest
+
+    def _read(self, name: str) -> dict[str, Any]:
+        try:
+            return dict(json.loads((self._state / name).read_text(encoding="utf-8")))
+        except FileNotFoundError:
+            return {}
+        except ValueError:  # a torn or foreign file: forgetting costs one more check
+            return {}
+
+    def _write(self, name: str, data: Mapping[str, Any]) -> None:
+        write_atomically(self._state / name, json.dumps(data, indent=1, sort_keys=True).encode())
+
+
+def _joint(digests: Mapping[str, str]) -> str:
+    """One digest for several files: theirs if there is one, else of all names and digests."""
+    if len(digests) == 1:
+        return next(iter(digests.values()))
+    return hashlib.sha256(json.dumps(digests, sort_keys=True).encode()).hexdigest()
+
+
+def _missing(model: Model, pin: Pin, why: str) -> ModelMissing:
+    size = f" ({pin.shown_size})" if pin.shown_size else ""
+    return ModelMissing(
+        f"{model.name} needs the file {pin.name}{size}, and {why}",
+        f"with a network: capprep models pull {model.name}; without: fetch {model.origin(pin)} from the Hugging Face"
+        f" hub elsewhere and name it with --{model.role}-model PATH; {OFFLINE_HINT}",
+    )
+
+
+def _corrupt(model: Model, pin: Pin, path: Path, what: str) -> ModelCorrupt:
+    return ModelCorrupt(
+        f"{path} {what}: it is damaged, or not the file that models.lock names for {model.name}",
+        f"delete it and run: capprep models pull {model.name}",
+    )
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]
+

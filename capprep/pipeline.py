@@ -1,0 +1,179 @@
+"""What the commands do: the stages in order, then the selection and what is rendered from it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from capprep import dataset, image
+from capprep.engines import Engine
+from capprep.facts import (
+    BLIP,
+    BOORU,
+    CROP,
+    MATCH_IMAGE,
+    MATCH_TEXT,
+    PICTURE,
+    PictureFact,
+    embedding_from_json,
+    tags_from_json,
+)
+from capprep.run import Tally, Watch, run, run_sources, unwatched
+from capprep.select import Candidate, LeftOut, Policy, Selection, judge, select, vocabulary
+from capprep.stage import Fact, Failure, Stage
+from capprep.workspace import Source, Workspace
+
+
+@dataclass(frozen=True)
+class Step:
+    """A stage and where it is run.
+
+    Attributes:
+        stage: What is learnt.
+        engine: Where.
+        label: The model and the device, for people ("blip-base on cuda").
+    """
+
+    stage: Stage
+    engine: Engine
+    label: str = ""
+
+
+@dataclass(frozen=True)
+class Refreshed:
+    """The selection as it now stands, and what it changed in `dataset/`.
+
+    Attributes:
+        selection: The training set and what was left out.
+        rendered: What was written.
+        adopted: Files in `dataset/` that a person edited since, now decisions.
+    """
+
+    selection: Selection
+    rendered: dataset.Rendered
+    adopted: tuple[str, ...]
+
+
+def ingest(workspace: Workspace, places: Sequence[Path], step: Step, watch: Watch = unwatched) -> Tally:
+    """Read every picture under some places, and those ingested before, that is not known yet.
+
+    Raises:
+        DatasetError: A place does not exist.
+    """
+    found = image.scan(places, skip=(workspace.dataset, workspace.runs, workspace.folder))
+    searched = [place.absolute() for place in places]
+    elsewhere = [
+        source.path for source in workspace.sources() if not any(map(source.path.is_relative_to, searched))
+    ]
+    kept = [path for path in elsewhere if path.exists()]
+    workspace.forget_sources({source.path for source in workspace.sources()} - {*found, *kept})
+    paths = sorted({*found, *kept}, key=os.fsencode)
+    return run_sources(workspace, step.stage, step.engine, paths, watch=watch)
+
+
+def caption(workspace: Workspace, steps: Iterable[Step], watch: Watch = unwatched) -> dict[str, Tally]:
+    """Bring the facts of some stages up to date, one stage after the other.
+
+    Returns:
+        What each stage did, by its name.
+
+    Raises:
+        WorkspaceError: Nothing was ingested yet.
+    """
+    return {step.stage.name: run(workspace, step.stage, step.engine, watch=watch) for step in steps}
+
+
+def score(workspace: Workspace, images: Step, texts: Step, watch: Watch = unwatched) -> dict[str, Tally]:
+    """Bring the vectors of all pictures, captions and tags up to date."""
+    workspace.add_texts(vocabulary(candidates(workspace)))
+    return caption(workspace, (images, texts), watch)
+
+
+def refresh(workspace: Workspace, policy: Policy | None = None) -> Refreshed:
+    """Select, see to a person's edits in `dataset/`, and render what follows.
+
+    Args:
+        workspace: Where.
+        policy: Thresholds, remembered from now on; None for those last used here.
+
+    Raises:
+        DatasetError: A text file a person edited is not UTF-8.
+    """
+    if policy is not None:
+        workspace.set_setting("policy", asdict(policy))
+    selection = selected(workspace)
+    adopted = dataset.adopt(workspace, selection)
+    if adopted:
+        selection = selected(workspace)
+    return Refreshed(selection, dataset.render(workspace, selection), tuple(adopted))
+
+
+def selected(workspace: Workspace) -> Selection:
+    """The selection under the policy last used; reads facts and writes nothing."""
+    policy = current_policy(workspace)
+    pictures = candidates(workspace)
+    texts = {fact_id: fact for fact_id, fact in workspace.facts(MATCH_TEXT).items() if isinstance(fact, Fact)}
+    vectors = {
+        text: embedding_from_json(texts[text_id].data)
+        for text_id, text in workspace.texts().items()
+        if text_id in texts
+    }
+    return select(
+        pictures, unreadable(workspace), judge(pictures, vectors, policy), workspace.decisions(), policy
+    )
+
+
+def current_policy(workspace: Workspace) -> Policy:
+    """The thresholds last used in this workspace."""
+    return Policy(**(workspace.setting("policy") or {}))
+
+
+def candidates(workspace: Workspace) -> list[Candidate]:
+    """Every picture that has a source, with its current facts."""
+    facts = {name: workspace.facts(name) for name in (PICTURE, BLIP, BOORU, MATCH_IMAGE)}
+    sources: dict[str, list[str]] = {}
+    for source in workspace.sources():
+        if source.id is not None:
+            sources.setdefault(source.id, []).append(shown(workspace, source))
+    return [
+        _candidate(number, subject, tuple(sources[subject]), {name: of.get(subject) for name, of in facts.items()})
+        for number, subject in workspace.pictures()
+    ]
+
+
+def _candidate(
+    number: int, subject: str, sources: tuple[str, ...], facts: dict[str, Fact | Failure | None]
+) -> Candidate:
+    values = {name: fact for name, fact in facts.items() if isinstance(fact, Fact)}
+    failures = tuple(
+        (name, fact.reason, fact.message) for name, fact in facts.items() if isinstance(fact, Failure)
+    )
+    picture, blip, booru, vector = (values.get(name) for name in (PICTURE, BLIP, BOORU, MATCH_IMAGE))
+    return Candidate(
+        id=subject,
+        number=number,
+        sources=sources,
+        picture=PictureFact.from_json(picture.data) if picture else None,
+        crop=picture.blobs[CROP].name if picture else None,
+        failures=failures,
+        caption=blip.data["caption"] if blip else None,
+        tags=tags_from_json(booru.data) if booru else None,
+        embedding=embedding_from_json(vector.data) if vector else None,
+    )
+
+
+def unreadable(workspace: Workspace) -> list[LeftOut]:
+    """Files that could not be opened at all."""
+    return [
+        LeftOut((shown(workspace, source),), "source", source.reason, source.message)
+        for source in workspace.sources()
+        if source.id is None
+    ]
+
+
+def shown(workspace: Workspace, source: Source) -> str:
+    """A file's path for people: relative within the workspace, always valid text."""
+    path = source.path.relative_to(workspace.root) if source.path.is_relative_to(workspace.root) else source.path
+    return os.fsencode(path).decode("utf-8", "backslashreplace")

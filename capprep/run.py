@@ -1,0 +1,151 @@
+"""The one loop: compute whatever a stage has not learnt yet, batch by batch, and store it."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from capprep import image
+from capprep.engines import Engine
+from capprep.stage import Failure, Row, Stage
+from capprep.workspace import Source, Workspace
+
+Watch = Callable[[str, int, int], None]
+"""Told (stage, done, total) after each batch and at the start."""
+
+BATCH = 16
+
+
+def unwatched(stage: str, done: int, total: int) -> None:
+    """A `Watch` that looks away."""
+
+
+@dataclass
+class Tally:
+    """What a run did.
+
+    Attributes:
+        computed: How many facts were computed in this run, failures included.
+        known: How many were known before.
+        failed: How many of the computed ones failed, by reason.
+        seconds: How long it took.
+    """
+
+    computed: int = 0
+    known: int = 0
+    failed: Counter[str] = field(default_factory=Counter)
+    seconds: float = 0.0
+
+
+def run(
+    workspace: Workspace, stage: Stage, engine: Engine, *, batch: int = BATCH, watch: Watch = unwatched
+) -> Tally:
+    """Bring one stage's facts up to date for every subject that has all the stage reads.
+
+    Raises:
+        WorkspaceError: A fact that the stage reads was never computed.
+    """
+    key = workspace.begin(stage)
+    missing = workspace.missing(stage, key)
+    tally = Tally(known=workspace.count(stage, key))
+    rows = workspace.rows(stage, missing)
+    _compute(workspace, stage, key, rows, engine, batch, tally, watch, tally.known + len(missing))
+    return tally
+
+
+def run_sources(
+    workspace: Workspace,
+    stage: Stage,
+    engine: Engine,
+    paths: Sequence[Path],
+    *,
+    batch: int = BATCH,
+    watch: Watch = unwatched,
+) -> Tally:
+    """Bring a stage that reads files' bytes up to date for the files given, each opened at most once.
+
+    A file whose size and time are as last seen is not opened at all where its fact is known.
+    """
+    key = workspace.begin(stage)
+    tally = Tally()
+    rows = _source_rows(workspace, key, paths, tally)
+    _compute(workspace, stage, key, rows, engine, batch, tally, watch, len(paths))
+    return tally
+
+
+def _compute(
+    workspace: Workspace,
+    stage: Stage,
+    key: str,
+    rows: Iterable[Row],
+    engine: Engine,
+    size: int,
+    tally: Tally,
+    watch: Watch,
+    total: int,
+) -> None:
+    started = time.perf_counter()
+    watch(stage.name, tally.known, total)
+    for batch, outcomes in engine(stage, _batches(rows, size)):
+        workspace.record(key, batch, outcomes)
+        tally.computed += len(batch)
+        tally.failed.update(outcome.reason for outcome in outcomes if isinstance(outcome, Failure))
+        watch(stage.name, tally.known + tally.computed, total)
+    watch(stage.name, total, total)
+    tally.seconds = time.perf_counter() - started
+
+
+def _batches(rows: Iterable[Row], size: int) -> Iterator[Sequence[Row]]:
+    iterator = iter(rows)
+    while batch := list(itertools.islice(iterator, size)):
+        yield batch
+
+
+def _source_rows(workspace: Workspace, key: str, paths: Sequence[Path], tally: Tally) -> Iterator[Row]:
+    """Rows for the files whose fact is missing; new and changed files are registered on the way."""
+    known = {source.path: source for source in workspace.sources()}
+    under_way: set[str] = set()
+    for path in paths:
+        source = known.get(path)
+        if source is not None and source.id is not None and _unchanged(source) and workspace.has(key, source.id):
+            tally.known += 1
+            continue
+        content = _register(workspace, path)
+        if content is None:
+            tally.failed["unreadable"] += 1
+            continue
+        subject = hashlib.sha256(content).hexdigest()
+        # the same bytes under two names are one picture
+        if subject in under_way or workspace.has(key, subject):
+            tally.known += 1
+            continue
+        under_way.add(subject)
+        yield Row(subject, content)
+
+
+def _unchanged(source: Source) -> bool:
+    try:
+        status = os.stat(source.path)
+    except OSError:
+        return False
+    return (status.st_size, status.st_mtime_ns) == (source.bytes, source.mtime_ns)
+
+
+def _register(workspace: Workspace, path: Path) -> bytes | None:
+    """A file's bytes, remembered as a source; None where it cannot be read, remembered with the reason."""
+    try:
+        # the time is taken before the bytes: a change in between is seen by the next run
+        mtime_ns = path.stat().st_mtime_ns if path.exists() else 0
+        content = image.read(path)
+    except image.Unusable as unusable:
+        workspace.add_source(Source(path, None, 0, 0, unusable.reason, unusable.message))
+        return None
+    subject = hashlib.sha256(content).hexdigest()
+    workspace.add_source(Source(path, subject, len(content), mtime_ns))
+    return content

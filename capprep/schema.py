@@ -1,0 +1,67 @@
+"""The workspace's tables, as an append-only list of steps; a step that has been released is never changed."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+
+from capprep.errors import WorkspaceError
+
+
+_FIRST = (
+    # every picture ever ingested, numbered in order of arrival; AUTOINCREMENT never reuses a number
+    "CREATE TABLE picture (number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE)",
+    # the files pictures come from, relative to the workspace where they lie in it; a path is bytes, since a
+    # file's name need not be text. id is NULL where the file could not be read; reason and message say why.
+    """CREATE TABLE source (
+        path BLOB PRIMARY KEY, id TEXT, bytes INTEGER, mtime_ns INTEGER, reason TEXT, message TEXT
+    ) WITHOUT ROWID""",
+    "CREATE INDEX source_id ON source (id)",
+    "CREATE TABLE text (id TEXT PRIMARY KEY, content TEXT NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE recipe (key TEXT PRIMARY KEY, stage TEXT NOT NULL, recipe TEXT NOT NULL) WITHOUT ROWID",
+    # the recipe each stage was last run with: what is read until it is run with another one
+    "CREATE TABLE current (stage TEXT PRIMARY KEY, key TEXT NOT NULL REFERENCES recipe (key)) WITHOUT ROWID",
+    # data is NULL where the stage failed; reason and message say why
+    """CREATE TABLE fact (
+        key TEXT NOT NULL REFERENCES recipe (key), id TEXT NOT NULL,
+        data TEXT, blobs TEXT, reason TEXT, message TEXT, retry INTEGER NOT NULL DEFAULT 0,
+        PRIMARY KEY (key, id)
+    ) WITHOUT ROWID""",
+    # the files of dataset/ as they were last written; previous is the digest before a write under way
+    """CREATE TABLE written (
+        name TEXT PRIMARY KEY, id TEXT NOT NULL, digest TEXT NOT NULL, previous TEXT, bytes INTEGER, mtime_ns INTEGER
+    ) WITHOUT ROWID""",
+    # what was last chosen and is not part of a fact: the policy of the selection
+    "CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+    # what a person decided; the last one of a kind holds
+    """CREATE TABLE decision (
+        number INTEGER PRIMARY KEY AUTOINCREMENT, at TEXT NOT NULL, id TEXT NOT NULL, kind TEXT NOT NULL,
+        payload TEXT NOT NULL
+    )""",
+)
+
+
+def _first(db: sqlite3.Connection) -> None:
+    # one by one: `executescript` would commit what came before and could leave half a schema behind
+    for statement in _FIRST:
+        db.execute(statement)
+
+
+STEPS: tuple[Callable[[sqlite3.Connection], None], ...] = (_first,)
+
+
+def migrate(db: sqlite3.Connection) -> None:
+    """Bring a database, new or old, to the newest step; the step count is SQLite's `user_version`.
+
+    Raises:
+        WorkspaceError: A newer version of the program made it.
+    """
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    if version > len(STEPS):
+        raise WorkspaceError(
+            f"this workspace was made by a newer capprep (schema {version}, this one knows {len(STEPS)})",
+            "update capprep, or use another folder",
+        )
+    for number, step in enumerate(STEPS[version:], start=version + 1):
+        step(db)
+        db.execute(f"PRAGMA user_version = {number}")

@@ -1,0 +1,1 @@
+"""What each fact is: one stage for each kind of fact."""

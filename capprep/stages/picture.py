@@ -1,0 +1,80 @@
+"""The picture fact: decode, turn upright, crop and resize, in one pass over the source's bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import cv2
+from PIL import ImageColor
+
+from capprep import image
+from capprep.config import option
+from capprep.errors import ConfigError
+from capprep.facts import CROP, PICTURE, PictureFact
+from capprep.stage import Failure, Outcome, Reader, Row, Runtime, Stage, Value
+
+
+@dataclass(frozen=True)
+class Picture(Stage):
+    """A square of exactly `size` pixels cut from the middle of the upright picture, never squashed."""
+
+    name: ClassVar[str] = PICTURE
+    version: ClassVar[int] = 1
+
+    size: int = option(
+        512, "Side of the square in pixels; 512 for SD 1.x, 768 for SD 2.1.", minimum=64, maximum=2048, metavar="PX"
+    )
+    background: str = option(
+        "white", "Colour put behind transparent pictures, by name or as #rrggbb.", metavar="COLOUR"
+    )
+    max_upscale: float = option(
+        2.0,
+        "Enlarge a smaller picture at most this many times; beyond it is left out as too_small.",
+        minimum=1.0,
+        maximum=8.0,
+        metavar="X",
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.size % 8:
+            raise ConfigError(f"size = {self.size} is not possible", "choose a multiple of 8, such as 512 or 768")
+        try:
+            ImageColor.getrgb(self.background)
+        except ValueError as error:
+            raise ConfigError(
+                f"background = {self.background!r} is not a colour", "use a name such as white, or #rrggbb"
+            ) from error
+
+    def load(self, runtime: Runtime) -> Reader:
+        """See `Stage.load`."""
+        cv2.setNumThreads(1)  # the workers are the parallelism
+        return self._read_all
+
+    def _read_all(self, rows: Sequence[Row]) -> list[Outcome]:
+        return [self._read(row) for row in rows]
+
+    def _read(self, row: Row) -> Outcome:
+        try:
+            decoded = image.decode(row.content or b"", self.background)
+            return self._crop(decoded)
+        except image.Unusable as unusable:
+            return Failure(unusable.reason, unusable.message)
+
+    def _crop(self, decoded: image.Decoded) -> Outcome:
+        width, height = decoded.pixels.size
+        side = min(width, height)
+        if side * self.max_upscale < self.size:
+            return Failure(
+                "too_small",
+                f"{width}x{height} would have to be enlarged {self.size / side:.2f} times for {self.size}x{self.size};"
+                f" --max-upscale is {self.max_upscale:g}",
+            )
+        left, top = (width - side) / 2, (height - side) / 2
+        box = (left, top, left + side, top + side)
+        fact = PictureFact(
+            width, height, decoded.format, decoded.mode, decoded.orientation, decoded.frames, box, side / self.size, self.size
+        )
+        return Value(fact.to_json(), {CROP: image.crop_png(decoded.pixels, box, self.size)})

@@ -1,0 +1,427 @@
+"""The workspace: one folder beside a user's pictures, its SQLite file and its blobs, written here and nowhere else."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from filelock import FileLock, Timeout
+
+from capprep.errors import WorkspaceError
+from capprep.files import write_atomically
+from capprep.schema import migrate
+from capprep.stage import Fact, Failure, Json, Outcome, Row, Stage, key, recipe
+
+FOLDER = ".capprep"
+DATASET = "dataset"
+RUNS = "runs"
+
+_SUBJECTS = {
+    "picture": "SELECT id FROM picture WHERE id IN (SELECT id FROM source) ORDER BY number",
+    "text": "SELECT id FROM text ORDER BY content",
+}
+
+_QUERY_LIMIT = 500
+"""Ids in one `IN (...)`: well under SQLite's limit of host parameters in any build."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file that a picture came from.
+
+    Attributes:
+        path: Where it lies, absolute.
+        id: SHA-256 of its bytes, or None where it could not be read.
+        bytes, mtime_ns: Size and time when it was read; equal ones mean that it need not be read again.
+        reason, message: Why it could not be read, or "".
+    """
+
+    path: Path
+    id: str | None
+    bytes: int
+    mtime_ns: int
+    reason: str = ""
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class Written:
+    """A file of `dataset/` as it was last written.
+
+    Attributes:
+        name: The file's name in `dataset/`.
+        id: The picture it belongs to.
+        digest: SHA-256 of what was written.
+        previous: The digest before, while a write is under way; None when it is done.
+        bytes, mtime_ns: The file's size and time then; equal ones mean that nobody touched it since.
+    """
+
+    name: str
+    id: str
+    digest: str
+    previous: str | None = None
+    bytes: int | None = None
+    mtime_ns: int | None = None
+
+
+def find(start: Path) -> Path | None:
+    """The nearest folder holding a workspace, from `start` upwards, or None."""
+    for folder in (start, *start.parents):
+        if (folder / FOLDER / "capprep.db").is_file():
+            return folder
+    return None
+
+
+class Workspace:
+    """Facts, texts, decisions and blobs of one folder.
+
+    Facts are append-only: a fact is (id, stage, key) and never changes once it is a value.
+    """
+
+    def __init__(self, root: Path, *, create: bool = False) -> None:
+        """Open the workspace of a folder, or make one.
+
+        Args:
+            root: The folder that holds, or will hold, `.capprep/`.
+            create: Make one where there is none.
+
+        Raises:
+            WorkspaceError: There is none and `create` is False, or it cannot be opened.
+        """
+        self.root = root.resolve()
+        self.folder = self.root / FOLDER
+        self.dataset = self.root / DATASET
+        self.runs = self.root / RUNS
+        self._lock: FileLock | None = None
+        file = self.folder / "capprep.db"
+        if not create and not file.is_file():
+            raise WorkspaceError(
+                f"there is no capprep workspace in {self.root} or above it",
+                "make one with `capprep ingest FOLDER`, or name it with -w DIR",
+            )
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._db = sqlite3.connect(file, isolation_level=None)
+            self._db.execute("PRAGMA journal_mode = WAL")
+            # NORMAL may lose the last transactions on power loss, which the next run computes again
+            self._db.execute("PRAGMA synchronous = NORMAL")
+            self._db.execute("PRAGMA foreign_keys = ON")
+            with self._transaction():
+                migrate(self._db)
+        except (sqlite3.Error, OSError) as error:
+            raise WorkspaceError(
+                f"{file} cannot be opened: {error}", "check the folder's permissions and that the disk is not full"
+            ) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the database and let another command work here."""
+        self._db.close()
+        if self._lock is not None:
+            self._lock.release()
+
+    def lock(self) -> None:
+        """Keep other commands from writing here until `close`.
+
+        Raises:
+            WorkspaceError: Another command is at work.
+        """
+        lock = FileLock(self.folder / "lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout as error:
+            raise WorkspaceError(
+                f"another capprep command is working in {self.root}", "wait until it is done, then try again"
+            ) from error
+        self._lock = lock
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+
+    # --- sources ---------------------------------------------------------------------------------
+
+    def sources(self) -> list[Source]:
+        """Every file known, in order of path."""
+        rows = self._db.execute("SELECT path, id, bytes, mtime_ns, reason, message FROM source ORDER BY path")
+        return [Source(self.root / os.fsdecode(path), *rest) for path, *rest in rows]
+
+    def _path_column(self, path: Path) -> bytes:
+        """A path as it is stored: relative within the workspace's folder, which may then be moved as a whole."""
+        return os.fsencode(path.relative_to(self.root) if path.is_relative_to(self.root) else path)
+
+    def add_source(self, source: Source) -> None:
+        """Remember a file, and number its picture if it is a new one."""
+        with self._transaction():
+            if source.id is not None:
+                # not INSERT OR IGNORE: an ignored row uses up a number, and numbers would depend on restarts
+                self._db.execute(
+                    "INSERT INTO picture (id) SELECT ?1 WHERE NOT EXISTS (SELECT 1 FROM picture WHERE id = ?1)",
+                    (source.id,),
+                )
+            self._db.execute(
+                "INSERT OR REPLACE INTO source (path, id, bytes, mtime_ns, reason, message) VALUES (?, ?, ?, ?, ?, ?)",
+                (
+                    self._path_column(source.path),
+                    source.id,
+                    source.bytes,
+                    source.mtime_ns,
+                    source.reason,
+                    source.message,
+                ),
+            )
+
+    def forget_sources(self, paths: Iterable[Path]) -> None:
+        """Forget files that are no longer there; what was learnt of their pictures is kept for their return."""
+        with self._transaction():
+            self._db.executemany("DELETE FROM source WHERE path = ?", [(self._path_column(path),) for path in paths])
+
+    def pictures(self) -> list[tuple[int, str]]:
+        """(number, id) of each picture that has a source, in order of arrival."""
+        return self._db.execute(
+            "SELECT number, id FROM picture WHERE id IN (SELECT id FROM source) ORDER BY number"
+        ).fetchall()
+
+    # --- texts -----------------------------------------------------------------------------------
+
+    def add_texts(self, texts: Iterable[str]) -> None:
+        """Remember texts as subjects, by the SHA-256 of their UTF-8."""
+        rows = [(hashlib.sha256(text.encode()).hexdigest(), text) for text in texts]
+        with self._transaction():
+            self._db.executemany("INSERT OR IGNORE INTO text (id, content) VALUES (?, ?)", rows)
+
+    def texts(self) -> dict[str, str]:
+        """Every text remembered, by id."""
+        return dict(self._db.execute("SELECT id, content FROM text"))
+
+    # --- facts -----------------------------------------------------------------------------------
+
+    def begin(self, stage: Stage) -> str:
+        """Make a stage's recipe the current one and return its key.
+
+        Raises:
+            WorkspaceError: A fact that it reads has never been computed here.
+        """
+        reads = {name: self._current_or_raise(name, stage.name) for name in stage.reads}
+        stage_key = key(stage, reads)
+        with self._transaction():
+            self._db.execute(
+                "INSERT OR IGNORE INTO recipe (key, stage, recipe) VALUES (?, ?, ?)",
+                (stage_key, stage.name, json.dumps(recipe(stage, reads), sort_keys=True)),
+            )
+            self._db.execute("INSERT OR REPLACE INTO current (stage, key) VALUES (?, ?)", (stage.name, stage_key))
+        return stage_key
+
+    def _current_or_raise(self, name: str, reader: str) -> str:
+        current = self.current(name)
+        if current is None:
+            raise WorkspaceError(
+                f"{reader} needs {name}, which has not been computed here", "run `capprep ingest FOLDER` first"
+            )
+        return current
+
+    def current(self, name: str) -> str | None:
+        """The key a stage was last run with, if the facts it reads are still current, else None."""
+        row = self._db.execute(
+            "SELECT key, recipe FROM current JOIN recipe USING (key) WHERE current.stage = ?", (name,)
+        ).fetchone()
+        if row is None:
+            return None
+        current: str = row[0]
+        reads: dict[str, str] = json.loads(row[1])["reads"]
+        return current if all(self.current(read) == read_key for read, read_key in reads.items()) else None
+
+    def fields(self, name: str) -> dict[str, Any]:
+        """The parameters a stage was last run with, or {} where it never was."""
+        row = self._db.execute(
+            "SELECT recipe FROM current JOIN recipe USING (key) WHERE current.stage = ?", (name,)
+        ).fetchone()
+        return {} if row is None else dict(json.loads(row[0])["fields"])
+
+    def has(self, stage_key: str, subject: str) -> bool:
+        """True if the fact is known, as a value or as a lasting failure."""
+        return (
+            self._db.execute(
+                "SELECT 1 FROM fact WHERE key = ? AND id = ? AND NOT retry", (stage_key, subject)
+            ).fetchone()
+            is not None
+        )
+
+    def count(self, stage: Stage, stage_key: str) -> int:
+        """How many subjects have the fact, as a value or as a lasting failure."""
+        (count,) = self._db.execute(
+            "SELECT count(*) FROM fact WHERE key = ? AND NOT retry"
+            f" AND id IN (SELECT id FROM ({_SUBJECTS[stage.subject]}))",
+            (stage_key,),
+        ).fetchone()
+        return int(count)
+
+    def missing(self, stage: Stage, stage_key: str) -> list[str]:
+        """Ids whose fact is not known although all that the stage reads is: the one set difference."""
+        subjects = _SUBJECTS[stage.subject]
+        read_keys = self._read_keys(stage)
+        reads = "".join(
+            " AND EXISTS (SELECT 1 FROM fact WHERE fact.key = ? AND fact.id = subject.id AND data IS NOT NULL)"
+            for _ in read_keys
+        )
+        rows = self._db.execute(
+            f"SELECT id FROM ({subjects}) AS subject WHERE NOT EXISTS"
+            f" (SELECT 1 FROM fact WHERE fact.key = ? AND fact.id = subject.id AND NOT retry){reads}",
+            (stage_key, *read_keys.values()),
+        )
+        return [subject for (subject,) in rows]
+
+    def _read_keys(self, stage: Stage) -> dict[str, str]:
+        return {name: self._current_or_raise(name, stage.name) for name in stage.reads}
+
+    def rows(self, stage: Stage, subjects: Iterable[str]) -> Iterator[Row]:
+        """The rows of a stage that reads facts or texts, with all it reads, in the order given."""
+        read_keys = self._read_keys(stage)
+        for chunk in _chunks(subjects):
+            facts = {name: self._facts(read_key, chunk) for name, read_key in read_keys.items()}
+            contents = self._texts(chunk) if stage.subject == "text" else {}
+            for subject in chunk:
+                yield Row(subject, contents.get(subject), {name: facts[name][subject] for name in read_keys})
+
+    def _texts(self, subjects: Sequence[str]) -> dict[str, bytes]:
+        query = f"SELECT id, content FROM text WHERE id IN ({_marks(subjects)})"
+        return {subject: content.encode() for subject, content in self._db.execute(query, subjects)}
+
+    def _facts(self, stage_key: str, subjects: Sequence[str]) -> dict[str, Fact]:
+        query = f"SELECT id, data, blobs FROM fact WHERE key = ? AND data IS NOT NULL AND id IN ({_marks(subjects)})"
+        return {
+            subject: Fact(json.loads(data), self._blobs(blobs))
+            for subject, data, blobs in self._db.execute(query, (stage_key, *subjects))
+        }
+
+    def facts(self, name: str) -> dict[str, Fact | Failure]:
+        """Every current fact of a stage by id, failures too; {} where it is not current."""
+        current = self.current(name)
+        rows = self._db.execute(
+            "SELECT id, data, blobs, reason, message, retry FROM fact WHERE key = ?", (current or "",)
+        )
+        return {
+            subject: Failure(reason, message, bool(retry))
+            if data is None
+            else Fact(json.loads(data), self._blobs(blobs))
+            for subject, data, blobs, reason, message, retry in rows
+        }
+
+    def record(self, stage_key: str, batch: Sequence[Row], outcomes: Sequence[Outcome]) -> None:
+        """Store what a stage learnt of a batch, in one transaction; blobs go to disk before it."""
+        rows = [
+            (stage_key, row.id, *self._columns(outcome)) for row, outcome in zip(batch, outcomes, strict=True)
+        ]
+        with self._transaction():
+            self._db.executemany(
+                "INSERT OR REPLACE INTO fact (key, id, data, blobs, reason, message, retry) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                rows,
+            )
+
+    def _columns(self, outcome: Outcome) -> tuple[str | None, str | None, str | None, str | None, bool]:
+        if isinstance(outcome, Failure):
+            return None, None, outcome.reason, outcome.message, outcome.retry
+        blobs = {name: self.add_blob(content) for name, content in outcome.blobs.items()}
+        return json.dumps(outcome.data), json.dumps(blobs), None, None, False
+
+    # --- blobs -----------------------------------------------------------------------------------
+
+    def add_blob(self, content: bytes) -> str:
+        """Keep bytes under their SHA-256 and return it."""
+        digest = hashlib.sha256(content).hexdigest()
+        path = self.blob(digest)
+        if not path.is_file():
+            write_atomically(path, content)
+        return digest
+
+    def blob(self, digest: str) -> Path:
+        """Where the bytes with this SHA-256 lie."""
+        return self.folder / "blobs" / digest[:2] / digest
+
+    def _blobs(self, column: str) -> dict[str, Path]:
+        return {name: self.blob(digest) for name, digest in json.loads(column).items()}
+
+    # --- dataset/ --------------------------------------------------------------------------------
+
+    def written(self) -> dict[str, Written]:
+        """The files of `dataset/` as last written, by name."""
+        rows = self._db.execute("SELECT name, id, digest, previous, bytes, mtime_ns FROM written")
+        return {row[0]: Written(*row) for row in rows}
+
+    def set_written(self, files: Iterable[Written]) -> None:
+        """Remember files of `dataset/`, in one transaction."""
+        rows = [(file.name, file.id, file.digest, file.previous, file.bytes, file.mtime_ns) for file in files]
+        with self._transaction():
+            self._db.executemany(
+                "INSERT OR REPLACE INTO written (name, id, digest, previous, bytes, mtime_ns) VALUES (?, ?, ?, ?, ?, ?)",
+                rows,
+            )
+
+    def forget_written(self, names: Iterable[str]) -> None:
+        """Forget files of `dataset/`, in one transaction."""
+        with self._transaction():
+            self._db.executemany("DELETE FROM written WHERE name = ?", [(name,) for name in names])
+
+    # --- settings --------------------------------------------------------------------------------
+
+    def set_setting(self, name: str, value: Json) -> None:
+        """Remember a choice that is part of no fact."""
+        with self._transaction():
+            self._db.execute("INSERT OR REPLACE INTO setting (name, value) VALUES (?, ?)", (name, json.dumps(value)))
+
+    def setting(self, name: str) -> Json:
+        """A choice as last remembered, or None."""
+        row = self._db.execute("SELECT value FROM setting WHERE name = ?", (name,)).fetchone()
+        return None if row is None else json.loads(row[0])
+
+    # --- decisions -------------------------------------------------------------------------------
+
+    def decide(self, subject: str, kind: str, payload: str) -> None:
+        """Add a person's decision on a picture to the journal."""
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        with self._transaction():
+            self._db.execute(
+                "INSERT INTO decision (at, id, kind, payload) VALUES (?, ?, ?, ?)", (now, subject, kind, payload)
+            )
+
+    def decisions(self) -> Mapping[tuple[str, str], str]:
+        """The payload that holds for each (picture id, kind): the last one decided."""
+        rows = self._db.execute("SELECT id, kind, payload FROM decision ORDER BY number")
+        return {(subject, kind): payload for subject, kind, payload in rows}
+
+
+def _marks(subjects: Sequence[str]) -> str:
+    return ", ".join("?" * len(subjects))
+
+
+def _chunks(subjects: Iterable[str]) -> Iterator[list[str]]:
+    chunk: list[str] = []
+    for subject in subjects:
+        chunk.append(subject)
+        if len(chunk) == _QUERY_LIMIT:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk

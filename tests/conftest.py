@@ -1,0 +1,21 @@
+"""Pictures for every test."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+
+@pytest.fixture
+def pictures() -> list[bytes]:
+    """Five small PNG files of noise, all different."""
+    contents = []
+    for seed in range(5):
+        pixels = np.random.default_rng(seed).integers(0, 256, (64 + seed, 80, 3), dtype=np.uint8)
+        buffer = io.BytesIO()
+        Image.fromarray(pixels).save(buffer, "PNG")
+        contents.append(buffer.getvalue())
+    return contents

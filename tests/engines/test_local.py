@@ -1,0 +1,64 @@
+"""The local engine: processes agree with this process, and one that dies costs one row."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from capprep.engines.local import CRASHED, LocalEngine
+from capprep.stage import Outcome, Reader, Row, Runtime, Stage, Value
+from capprep.stages.picture import Picture
+
+
+@dataclass(frozen=True)
+class Deadly(Stage):
+    """Kills its process on the content b"kill", as the kernel does when memory runs out."""
+
+    name: ClassVar[str] = "deadly"
+    version: ClassVar[int] = 1
+
+    def load(self, runtime: Runtime) -> Reader:
+        return _read
+
+
+def _read(rows: Sequence[Row]) -> list[Outcome]:
+    for row in rows:
+        if row.content == b"kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+    return [Value({"n": int(row.id)}) for row in rows]
+
+
+def batches(contents: Sequence[bytes], size: int) -> list[list[Row]]:
+    rows = [Row(str(n), content) for n, content in enumerate(contents)]
+    return [rows[start : start + size] for start in range(0, len(rows), size)]
+
+
+def test_processes_and_this_process_agree_and_keep_the_order(pictures: list[bytes]) -> None:
+    work = batches([*pictures, b"not a picture", *pictures], 3)
+    here = list(LocalEngine()(Picture(size=64), work))
+    there = list(LocalEngine(workers=2)(Picture(size=64), work))
+    assert here == there
+    assert [batch for batch, _ in there] == work
+
+
+def test_a_row_that_kills_its_worker_costs_only_itself(tmp_path) -> None:
+    contents = [b"fine"] * 4 + [b"kill"] + [b"fine"] * 9
+    done = list(LocalEngine(workers=2)(Deadly(), batches(contents, 2)))
+    outcomes = [outcome for _, of_batch in done for outcome in of_batch]
+    assert outcomes == [CRASHED if content == b"kill" else Value({"n": n}) for n, content in enumerate(contents)]
+
+
+def test_a_killer_in_the_last_batch_costs_only_itself() -> None:
+    done = list(LocalEngine(workers=2)(Deadly(), batches([b"fine", b"fine", b"kill"], 1)))
+    assert [outcome for _, of_batch in done for outcome in of_batch][-1] == CRASHED
+
+
+def test_nothing_to_do_loads_nothing() -> None:
+    class Heavy(Deadly):
+        def load(self, runtime: Runtime) -> Reader:
+            raise AssertionError("loaded")
+
+    assert list(LocalEngine()(Heavy(), [])) == []

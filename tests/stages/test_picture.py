@@ -1,0 +1,73 @@
+"""The picture fact."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from capprep.errors import ConfigError
+from capprep.facts import CROP, PictureFact
+from capprep.stage import Failure, Row, Runtime, Value
+from capprep.stages.picture import Picture
+
+
+def png(width: int, height: int) -> bytes:
+    buffer = io.BytesIO()
+    x, y = np.meshgrid(np.linspace(0, 255, width), np.linspace(0, 255, height))
+    Image.fromarray(np.stack([x, y, x], axis=-1).astype(np.uint8)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def outcome(content: bytes, stage: Picture) -> Value | Failure:
+    (result,) = stage.load(Runtime())([Row("id", content)])
+    return result
+
+
+@pytest.mark.parametrize(("width", "height"), [(640, 480), (300, 500), (512, 512), (1001, 777)])
+def test_the_square_is_cut_from_the_middle_and_never_squashed(width: int, height: int) -> None:
+    value = outcome(png(width, height), Picture(size=256))
+    assert isinstance(value, Value)
+    fact = PictureFact.from_json(value.data)
+    left, top, right, bottom = fact.box
+    assert right - left == bottom - top == min(width, height)
+    assert (left + right, top + bottom) == (width, height)
+    assert fact.scale == min(width, height) / 256
+    with Image.open(io.BytesIO(value.blobs[CROP])) as square:
+        assert (square.format, square.size, square.mode) == ("PNG", (256, 256), "RGB")
+        middle = np.asarray(square)[128, 128].astype(float)
+    assert np.abs(middle - 127.5).max() < 3
+    assert PictureFact.from_json(fact.to_json()) == fact
+
+
+def test_enlarging_has_a_limit_and_the_reason_shows_the_scale() -> None:
+    failure = outcome(png(100, 200), Picture(size=256, max_upscale=2.5))
+    assert isinstance(failure, Failure)
+    assert failure.reason == "too_small"
+    assert "2.56" in failure.message
+    value = outcome(png(100, 200), Picture(size=256, max_upscale=2.6))
+    assert isinstance(value, Value)
+    assert value.data["scale"] == 100 / 256
+
+
+def test_what_cannot_be_decoded_is_a_failure_with_a_reason() -> None:
+    failure = outcome(b"GIF89a", Picture())
+    assert isinstance(failure, Failure)
+    assert failure.reason in ("corrupt", "truncated", "not_image")
+
+
+@pytest.mark.parametrize("wrong", [{"size": 500}, {"size": 32}, {"background": "no colour"}, {"max_upscale": 0.5}])
+def test_a_bad_option_is_refused_when_the_stage_is_built(wrong: dict[str, object]) -> None:
+    with pytest.raises(ConfigError) as caught:
+        Picture(**wrong)  # type: ignore[arg-type]
+    assert next(iter(wrong)) in caught.value.message
+
+
+def test_batch_equals_single(tmp_path: Path) -> None:
+    contents = [png(300, 260), b"nothing", png(256, 512)]
+    read = Picture(size=256).load(Runtime())
+    rows = [Row(str(n), content) for n, content in enumerate(contents)]
+    assert list(read(rows)) == [read([row])[0] for row in rows]

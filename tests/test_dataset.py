@@ -1,0 +1,225 @@
+"""The folder dataset/: rendered from the selection, around a person's edits, whatever happens in between."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from capprep import dataset, files
+from capprep.errors import DatasetError
+from capprep.facts import PictureFact
+from capprep.select import PIXELS, TEXT, Example, Selection
+from capprep.workspace import Source, Workspace
+
+FACT = PictureFact(8, 8, "PNG", "RGB", 1, 1, (0.0, 0.0, 8.0, 8.0), 1.0, 8)
+
+
+@pytest.fixture
+def workspace(tmp_path: Path):
+    with Workspace(tmp_path, create=True) as opened:
+        yield opened
+
+
+def selection(workspace: Workspace, *texts: str | None) -> Selection:
+    """Pictures with these texts, as decided by whatever the workspace's decisions say."""
+    decisions = workspace.decisions()
+    examples = []
+    for n, text in enumerate(texts):
+        crop = workspace.add_blob(f"picture {n}".encode())
+        edited = decisions.get((f"id{n}", TEXT))
+        examples.append(
+            Example(
+                f"id{n}", f"{n:05d}-p", ("p",), FACT, decisions.get((f"id{n}", PIXELS), crop), None, None, (),
+                text if edited is None else edited, edited is not None,
+            )
+        )
+    return Selection(tuple(examples))
+
+
+def refresh(workspace: Workspace, *texts: str | None) -> tuple[list[str], dataset.Rendered]:
+    adopted = dataset.adopt(workspace, selection(workspace, *texts))
+    return adopted, dataset.render(workspace, selection(workspace, *texts))
+
+
+def contents(workspace: Workspace) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(workspace.dataset.iterdir())}
+
+
+def test_every_picture_gets_a_png_and_its_exact_text_without_a_line_end(workspace: Workspace) -> None:
+    refresh(workspace, "ein Märchen", "b")
+    assert contents(workspace) == {
+        "00000-p.png": b"picture 0", "00000-p.txt": "ein Märchen".encode(),
+        "00001-p.png": b"picture 1", "00001-p.txt": b"b",
+    }
+
+
+def test_rendering_again_writes_nothing(workspace: Workspace) -> None:
+    refresh(workspace, "a", "b")
+    stamps = {path: path.stat().st_mtime_ns for path in workspace.dataset.iterdir()}
+    assert refresh(workspace, "a", "b") == ([], dataset.Rendered(0, 4, 0))
+    assert {path: path.stat().st_mtime_ns for path in workspace.dataset.iterdir()} == stamps
+
+
+def test_what_is_no_longer_in_the_set_is_taken_away(workspace: Workspace) -> None:
+    refresh(workspace, "a", "b")
+    assert refresh(workspace, "a", None)[1] == dataset.Rendered(0, 3, 1)
+    assert refresh(workspace, "a")[1].removed == 1
+    assert set(contents(workspace)) == {"00000-p.png", "00000-p.txt"}
+
+
+def test_a_file_somebody_took_away_comes_back(workspace: Workspace) -> None:
+    refresh(workspace, "a")
+    (workspace.dataset / "00000-p.png").unlink()
+    refresh(workspace, "a")
+    assert (workspace.dataset / "00000-p.png").read_bytes() == b"picture 0"
+
+
+@pytest.mark.parametrize("written", [b"my own words", b"my own words\n", b"\xef\xbb\xbfmy own words\r\n"])
+def test_a_text_edited_by_hand_becomes_a_decision_and_survives_every_rerun(workspace: Workspace, written: bytes) -> None:
+    refresh(workspace, "a", "b")
+    path = workspace.dataset / "00000-p.txt"
+    path.write_bytes(written)
+    assert refresh(workspace, "new text", "b")[0] == ["00000-p.txt"]
+    assert path.read_bytes() == written
+    assert workspace.decisions()[("id0", TEXT)] == "my own words"
+    for text in ("newer", "newest"):
+        assert refresh(workspace, text, "b")[0] == []
+        assert path.read_bytes() == written
+    path.write_bytes(b"second thoughts")
+    refresh(workspace, "x", "b")
+    assert workspace.decisions()[("id0", TEXT)] == "second thoughts"
+    path.unlink()
+    refresh(workspace, "x", "b")
+    assert path.read_bytes() == b"second thoughts"
+
+
+def test_going_back_by_hand_to_the_text_before_is_an_edit_too(workspace: Workspace) -> None:
+    refresh(workspace, "first")
+    refresh(workspace, "second")
+    path = workspace.dataset / "00000-p.txt"
+    path.write_bytes(b"first")
+    refresh(workspace, "third")
+    assert path.read_bytes() == b"first"
+
+
+def test_a_text_that_was_there_before_the_first_rendering_is_kept(workspace: Workspace) -> None:
+    workspace.dataset.mkdir()
+    (workspace.dataset / "00000-p.txt").write_text("mine")
+    refresh(workspace, "theirs")
+    assert contents(workspace)["00000-p.txt"] == b"mine"
+
+
+def test_a_picture_painted_over_by_hand_is_kept_and_comes_back(workspace: Workspace) -> None:
+    refresh(workspace, "a")
+    path = workspace.dataset / "00000-p.png"
+    path.write_bytes(b"painted over")
+    refresh(workspace, "a")
+    assert path.read_bytes() == b"painted over"
+    refresh(workspace)  # the picture leaves the set, and returns
+    assert not path.exists()
+    refresh(workspace, "a")
+    assert path.read_bytes() == b"painted over"
+
+
+def test_files_that_are_none_of_ours_are_left_alone(workspace: Workspace) -> None:
+    refresh(workspace, "a")
+    (workspace.dataset / "notes.md").write_text("keep me")
+    refresh(workspace)
+    assert contents(workspace) == {"notes.md": b"keep me"}
+
+
+def test_a_text_that_is_not_utf8_is_named_and_not_touched(workspace: Workspace) -> None:
+    refresh(workspace, "a")
+    path = workspace.dataset / "00000-p.txt"
+    path.write_bytes(b"\xff\xfe\x00caf\xe9")
+    with pytest.raises(DatasetError, match="00000-p.txt was edited and is not UTF-8"):
+        refresh(workspace, "b")
+    assert path.read_bytes() == b"\xff\xfe\x00caf\xe9"
+
+
+class Killed(Exception):
+    pass
+
+
+@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(before=st.lists(st.sampled_from("ab"), min_size=1, max_size=3), after=st.lists(st.sampled_from("abc"), max_size=3), writes=st.integers(0, 6))
+def test_killed_during_any_write_the_next_run_completes_and_takes_nothing_for_an_edit(
+    tmp_path_factory: pytest.TempPathFactory, before: list[str], after: list[str], writes: int
+) -> None:
+    with Workspace(tmp_path_factory.mktemp("w"), create=True) as workspace, pytest.MonkeyPatch.context() as patch:
+        refresh(workspace, *before)
+        left = [writes]
+
+        def write(path: Path, data: bytes) -> None:
+            if not left[0]:
+                raise Killed
+            left[0] -= 1
+            files.write_atomically(path, data)
+
+        now = selection(workspace, *after)  # its blobs are written before the kill
+        patch.setattr(dataset, "write_atomically", write)
+        try:
+            dataset.render(workspace, now)
+        except Killed:
+            pass
+        patch.undo()
+        assert refresh(workspace, *after)[0] == []
+        assert workspace.decisions() == {}
+        expected = {f"{n:05d}-p.txt": text.encode() for n, text in enumerate(after)}
+        assert {name: data for name, data in contents(workspace).items() if name.endswith(".txt")} == expected
+
+
+def test_left_over_temporary_files_are_taken_away(workspace: Workspace) -> None:
+    workspace.dataset.mkdir()
+    (workspace.dataset / ".tmp-1234").write_bytes(b"half")
+    refresh(workspace, "a")
+    assert ".tmp-1234" not in contents(workspace)
+
+
+def test_the_manifest_holds_the_rendered_pictures_and_texts(workspace: Workspace) -> None:
+    refresh(workspace, "a", "b")
+    manifest = dataset.manifest(workspace, selection(workspace, "a", "b"))
+    assert [(entry.image.name, entry.text) for entry in manifest.entries] == [("00000-p.png", "a"), ("00001-p.png", "b")]
+    other = dataset.manifest(workspace, selection(workspace, "a", "c"))
+    assert manifest.digest != other.digest
+
+
+def test_training_without_texts_or_pictures_says_what_to_run(workspace: Workspace) -> None:
+    with pytest.raises(DatasetError, match="1 of 2 pictures have no text") as caught:
+        dataset.manifest(workspace, selection(workspace, "a", None))
+    assert "capprep caption" in caught.value.hint
+    with pytest.raises(DatasetError, match="no picture to train on"):
+        dataset.manifest(workspace, selection(workspace))
+
+
+def test_written_atomically_means_the_old_file_or_the_new_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "deep" / ("n" * 250)
+    files.write_atomically(path, b"old")
+
+    def broken(*_: object) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr("os.fsync", broken)
+    with pytest.raises(OSError, match="disk full"):
+        files.write_atomically(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_an_example_is_a_value(workspace: Workspace) -> None:
+    (example,) = selection(workspace, "a").examples
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        example.text = "b"  # type: ignore[misc]
+
+
+def test_sources_elsewhere_keep_their_full_path(workspace: Workspace) -> None:
+    inside, outside = workspace.root / "raw" / "a.png", Path("/elsewhere/b\udcff\n.png")
+    for path in (inside, outside):
+        workspace.add_source(Source(path, None, 0, 0, "unreadable", "gone"))
+    assert {source.path for source in workspace.sources()} == {inside, outside}
+    workspace.forget_sources([outside])
+    assert [source.path for source in workspace.sources()] == [inside]

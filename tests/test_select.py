@@ -1,0 +1,116 @@
+"""Selection: facts, decisions and thresholds in; exact texts and reasons out."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from capprep.errors import ConfigError
+from capprep.facts import PictureFact, TagScore
+from capprep.select import PIXELS, TEXT, Candidate, Judgements, LeftOut, Policy, judge, select, vocabulary
+
+PICTURE = PictureFact(640, 480, "JPEG", "RGB", 1, 1, (80.0, 0.0, 560.0, 480.0), 480 / 512, 512)
+TAGS = (
+    TagScore("long_hair", "general", 0.9),
+    TagScore("slime_(substance)", "general", 0.6),
+    TagScore("hat", "general", 0.3),
+    TagScore("rating:safe", "rating", 0.99),
+)
+
+
+def candidate(number: int = 1, **changes: object) -> Candidate:
+    values = {
+        "id": f"id{number}", "number": number, "sources": (f"raw/cat {number}.jpg",), "picture": PICTURE, "crop": "c0",
+        "caption": "a cat, sitting", "tags": TAGS, **changes,
+    }
+    return Candidate(**values)  # type: ignore[arg-type]
+
+
+def chosen(*candidates: Candidate, policy: Policy | None = None, decisions: dict | None = None):
+    return select(candidates, [], Judgements(), decisions or {}, policy or Policy())
+
+
+def test_the_text_is_the_caption_then_the_tags_over_the_threshold() -> None:
+    (example,) = chosen(candidate()).examples
+    assert example.text == r"a cat sitting, long hair, slime \(substance\)"
+    assert example.name == "00001-cat_1"
+
+
+def test_every_tag_left_out_has_its_reason() -> None:
+    (example,) = chosen(candidate()).examples
+    reasons = {tag.name: tag.reason for tag in example.tags if not tag.kept}
+    assert set(reasons) == {"hat", "rating:safe"}
+    assert "0.30 is under the threshold 0.5" in reasons["hat"]
+    assert "ratings" in reasons["rating:safe"]
+
+
+def test_another_threshold_changes_the_text_and_needs_no_model() -> None:
+    assert chosen(candidate(), policy=Policy(0.2)).examples[0].text == r"a cat sitting, long hair, slime \(substance\), hat"
+    assert chosen(candidate(), policy=Policy(0.95)).examples[0].text == "a cat sitting"
+
+
+def test_a_threshold_under_what_is_stored_is_refused() -> None:
+    with pytest.raises(ConfigError, match="booru_threshold"):
+        Policy(0.01)
+
+
+def test_a_persons_text_wins_whatever_the_models_say() -> None:
+    (example,) = chosen(candidate(), decisions={("id1", TEXT): "my words (exactly), ok"}).examples
+    assert (example.text, example.edited) == ("my words (exactly), ok", True)
+    (silent,) = chosen(candidate(caption=None, tags=None), decisions={("id1", TEXT): "mine"}).examples
+    assert silent.text == "mine"
+
+
+def test_a_persons_pixels_win() -> None:
+    (example,) = chosen(candidate(), decisions={("id1", PIXELS): "c9"}).examples
+    assert (example.crop, example.pixels_edited) == ("c9", True)
+
+
+def test_there_is_no_text_before_a_caption_or_tags() -> None:
+    assert chosen(candidate(caption=None, tags=None)).examples[0].text is None
+    assert chosen(candidate(caption=None)).examples[0].text == r"long hair, slime \(substance\)"
+    assert chosen(candidate(tags=None)).examples[0].text == "a cat sitting"
+
+
+def test_a_failed_picture_is_left_out_with_its_reason_and_files_that_never_opened_are_too() -> None:
+    failed = candidate(2, picture=None, crop=None, failures=(("picture", "truncated", "it ends early"),))
+    gone = LeftOut(("raw/gone.jpg",), "source", "unreadable", "it cannot be opened")
+    selection = select([candidate(), failed], [gone], Judgements(), {}, Policy())
+    assert len(selection.examples) == 1
+    assert [left.reason for left in selection.left_out] == ["unreadable", "truncated"]
+    assert selection.left_out[1].to_json()["sources"] == ("raw/cat 2.jpg",)
+
+
+@given(st.text(), st.integers(1, 99999))
+def test_names_are_safe_unique_and_short_whatever_the_source_is_called(stem: str, number: int) -> None:
+    name = candidate(number, sources=(f"raw/{stem}.jpg",)).name
+    assert name.startswith(f"{number:05d}-")
+    assert len(name.encode()) <= 200
+    assert not set(name) & set('/\\:*?"<>|\n\0')
+    assert not name.endswith(".")
+
+
+def test_the_vocabulary_is_every_caption_and_tag_but_no_rating() -> None:
+    assert vocabulary([candidate()]) == ["a cat, sitting", "hat", "long hair", "slime (substance)"]
+
+
+def test_agreement_judges_what_is_written_and_leaves_out_pictures_without_a_vector() -> None:
+    rng = np.random.default_rng(0)
+    axis = np.eye(4, dtype=np.float32)
+    pictures = [
+        candidate(
+            n, caption=f"picture {n}", tags=(TagScore("cat" if n % 2 else "dog", "general", 0.9), TagScore("hat", "general", 0.3)),
+            embedding=axis[n % 2] + 0.05 * rng.normal(size=4).astype(np.float32),
+        )
+        for n in range(12)
+    ]
+    vectors = {"cat": axis[1], "dog": axis[0], "hat": axis[2], **{f"picture {n}": axis[n % 2] for n in range(12)}}
+    judgements = judge([*pictures, candidate(99)], vectors, Policy())
+    assert {name: verdict.state for name, verdict in judgements.tags.items()} == {"cat": "supported", "dog": "supported"}
+    assert set(judgements.captions) == {f"id{n}" for n in range(12)}
+    assert judge([candidate()], {}, Policy()) == Judgements()
+    assert judge(pictures, {}, Policy()) == Judgements()
+    assert judge(pictures, {f"picture {n}": axis[0] for n in range(12)}, Policy()).tags == {}
+    assert judge(pictures, {"cat": axis[1], "dog": axis[0]}, Policy()).captions == {}
