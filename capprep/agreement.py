@@ -23,13 +23,14 @@ class Thresholds:
     """Where a statistic becomes a verdict.
 
     Attributes:
-        discovery_rate: Share of false ones allowed among the supported tags (Benjamini-Hochberg q).
-        contradiction: A tag is contradicted where its lower-tail p is at most this.
+        discovery_rate: Share of false ones allowed among the supported tags, and among the contradicted ones
+            (Benjamini-Hochberg q).
+        attainable: A tag is tested only if its counts allow a p-value as small as this.
         effect: The smallest AUC that counts as support.
     """
 
     discovery_rate: float = 0.10
-    contradiction: float = 0.05
+    attainable: float = 0.05
     effect: float = 0.65
 
 
@@ -73,7 +74,9 @@ def centred(
     r_NR = s_NM if reference_NR is None else np.asarray(reference_NR, dtype=np.float64)
     # one text is no vocabulary: its mean would take out all there is
     picture_N1 = r_NR.mean(axis=1, keepdims=True) if r_NR.shape[1] > 1 else 0.0
-    return (s_NM - picture_N1) - (s_NM - picture_N1).mean(axis=0, keepdims=True)
+    s_NM = s_NM - picture_N1
+    centred_NM: NDArray[np.float64] = s_NM - s_NM.mean(axis=0, keepdims=True)
+    return centred_NM
 
 
 def tag_verdicts(
@@ -85,9 +88,9 @@ def tag_verdicts(
     """A verdict for each of M tags from N pictures.
 
     For each tag the pictures that carry it are compared with the others by the rank sum of the centred
-    similarity (Mann-Whitney, exact where small and without ties). Supported needs both an effect and a
-    p-value that survives Benjamini-Hochberg over the tags that could reach significance at all, which
-    depends on the counts only (Tarone) and so does not bias.
+    similarity (Mann-Whitney, exact where small and without ties). A verdict needs a p-value that survives
+    Benjamini-Hochberg over the tags that could reach significance at all, which depends on the counts only
+    (Tarone) and so does not bias; supported needs an effect besides.
 
     Args:
         similarity_NM: Similarity of picture n and tag m, any scale.
@@ -100,10 +103,14 @@ def tag_verdicts(
         _test(residual_N, carriers_N)
         for residual_N, carriers_N in zip(centred(similarity_NM, reference_NR).T, carriers_NM.T, strict=True)
     ]
-    testable = [test for test in tests if test.attainable <= limits.contradiction]
-    adjusted = false_discovery_control([test.upper for test in testable]) if testable else ()
-    q_of = {id(test): float(q) for test, q in zip(testable, adjusted, strict=True)}
-    return [_verdict(test, q_of.get(id(test)), limits) for test in tests]
+    testable = [test for test in tests if test.attainable <= limits.attainable]
+    if testable:
+        upper = false_discovery_control([test.upper for test in testable])
+        lower = false_discovery_control([test.lower for test in testable])
+        adjusted = {id(test): (float(q), float(r)) for test, q, r in zip(testable, upper, lower, strict=True)}
+    else:
+        adjusted = {}
+    return [_verdict(test, adjusted.get(id(test)), limits) for test in tests]
 
 
 def caption_verdicts(
@@ -151,7 +158,7 @@ def _test(residual_N: NDArray[np.float64], carriers_N: NDArray[np.bool_]) -> _Te
     return _Test(k, others, auc, float(upper.pvalue), float(lower.pvalue), 1 / math.comb(k + others, k))
 
 
-def _verdict(test: _Test, q: float | None, limits: Thresholds) -> Verdict:
+def _verdict(test: _Test, adjusted: tuple[float, float] | None, limits: Thresholds) -> Verdict:
     k, others = test.carriers, test.others
 
     def verdict(state: str, kind: str, reason: str, p: float | None = None) -> Verdict:
@@ -163,13 +170,14 @@ def _verdict(test: _Test, q: float | None, limits: Thresholds) -> Verdict:
     if others < MIN_OTHERS:
         where = "on every picture" if others == 0 else f"on all but {others} of {k + others} pictures"
         return verdict(UNKNOWN, "constant", f"{where}, so there is nothing to compare with")
-    if q is None:
+    if adjusted is None:
         return verdict(UNKNOWN, "rare", f"on {_pictures(k)} of {k + others}: too few to tell")
     numbers = f"(AUC {test.auc:.2f}, p = {{p:.2g}})"
-    if test.lower <= limits.contradiction:
+    upper, lower = adjusted
+    if lower <= limits.discovery_rate:
         reason = f"fits its {_pictures(k)} worse than the {others} others " + numbers.format(p=test.lower)
         return verdict(CONTRADICTED, "misfit", reason, test.lower)
-    if q <= limits.discovery_rate and test.auc >= limits.effect:
+    if upper <= limits.discovery_rate and test.auc >= limits.effect:
         reason = f"fits its {_pictures(k)} better than the {others} others " + numbers.format(p=test.upper)
         return verdict(SUPPORTED, "fits", reason, test.upper)
     better = "no better than" if test.auc <= limits.effect else "only a little better than"
@@ -201,4 +209,5 @@ def unit(vectors_ND: Sequence[NDArray[np.float32]]) -> NDArray[np.float64]:
     """Vectors stacked and scaled to length 1, shape (N, D)."""
     stacked_ND = np.stack([np.asarray(vector, dtype=np.float64) for vector in vectors_ND])
     length_N1 = np.linalg.norm(stacked_ND, axis=1, keepdims=True)
-    return stacked_ND / np.maximum(length_N1, np.finfo(np.float64).tiny)
+    unit_ND: NDArray[np.float64] = stacked_ND / np.maximum(length_N1, np.finfo(np.float64).tiny)
+    return unit_ND

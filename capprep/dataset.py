@@ -75,7 +75,8 @@ def render(workspace: Workspace, selection: Selection) -> Rendered:
     ]
     # first what will be there, with what may still be there: after a crash in between both are ours
     workspace.set_written(
-        Written(name, example.id, digest, known[name].digest if name in known else None) for name, example, digest in due
+        Written(name, example.id, digest, known[name].digest if name in known else None)
+        for name, example, digest in due
     )
     workspace.set_written([_write(workspace, name, example, digest) for name, example, digest in due])
     return Rendered(len(due), len(wanted) - len(due), removed)

@@ -6,7 +6,7 @@ import io
 import os
 import stat
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,9 +17,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from capprep.errors import DatasetError
 
-SUFFIXES = frozenset(
-    ".avif .bmp .gif .jfif .jpe .jpeg .jpg .mpo .png .ppm .tif .tiff .webp".split()
-)
+SUFFIXES = frozenset(".avif .bmp .gif .jfif .jpe .jpeg .jpg .mpo .png .ppm .tif .tiff .webp".split())
 """File suffixes taken for pictures when a folder is searched; what a file is, its content decides."""
 
 MAX_FILE_BYTES = 1 << 30
@@ -149,7 +147,9 @@ def decode(content: bytes, background: str) -> Decoded:
     except UnidentifiedImageError as error:
         raise Unusable("not_image", f"it is not a picture: it begins with {content[:12]!r}") from error
     except Image.DecompressionBombError as error:
-        raise Unusable("too_large", f"it has too many pixels; the limit is {MAX_PIXELS // 1_000_000} million") from error
+        raise Unusable(
+            "too_large", f"it has too many pixels; the limit is {MAX_PIXELS // 1_000_000} million"
+        ) from error
     except Exception as error:  # whatever else a decoder raises is about the file
         raise _broken(error) from error
 

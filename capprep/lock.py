@@ -15,8 +15,6 @@ from typing import Any
 from capprep.errors import ConfigError, ModelCorrupt, ModelMissing
 from capprep.files import write_atomically
 
-OFFLINE_HINT = "or work offline with the small built-in models: --profile tiny"
-
 HUB_TIMEOUT = 10.0
 """Seconds to wait for the hub's first answer."""
 
@@ -217,12 +215,13 @@ class Store:
             ModelCorrupt: A file is not what the lock, or an earlier pull, says.
         """
         recorded: list[str] = []
-        paths = self.locate(model) if not fetch else [
-            self._local(model, pin) or self._fetched(model, pin) for pin in model.files
-        ]
+        paths = (
+            self.locate(model)
+            if not fetch
+            else [self._local(model, pin) or self._fetched(model, pin) for pin in model.files]
+        )
         digests = {
-            pin.name: self._verified(model, pin, path, recorded)
-            for pin, path in zip(model.files, paths, strict=True)
+            pin.name: self._verified(model, pin, path, recorded) for pin, path in zip(model.files, paths, strict=True)
         }
         main = [path for path, pin in zip(paths, model.files, strict=True) if not pin.labels]
         labels = [path for path, pin in zip(paths, model.files, strict=True) if pin.labels]
@@ -295,9 +294,7 @@ class Store:
                 hf_hub_url(repository, pin.name, revision=revision, endpoint=self._endpoint), timeout=HUB_TIMEOUT
             )
             return Path(
-                hf_hub_download(
-                    repository, pin.name, revision=revision, cache_dir=self._cache, endpoint=self._endpoint
-                )
+                hf_hub_download(repository, pin.name, revision=revision, cache_dir=self._cache, endpoint=self._endpoint)
             )
         except Exception as error:  # whatever the hub's HTTP library, of which there were several, raises
             raise _missing(model, pin, f"it could not be fetched ({_first_line(error)})") from error
@@ -305,7 +302,7 @@ class Store:
     def _verified(self, model: Model, pin: Pin, path: Path, recorded: list[str]) -> str:
         """The file's digest, once it is known to be the right one."""
         if pin.bytes is not None and path.stat().st_size != pin.bytes:
-            raise _corrupt(model, pin, path, f"has {path.stat().st_size} bytes instead of {pin.bytes}")
+            raise _corrupt(model, path, f"has {path.stat().st_size} bytes instead of {pin.bytes}")
         digest = self.sha256(path)
         pins = self._read("pins.json")
         expected = pin.sha256 or pins.get(model.origin(pin))
@@ -313,7 +310,7 @@ class Store:
             self._write("pins.json", {**pins, model.origin(pin): digest})
             recorded.append(pin.name)
         elif digest != expected:
-            raise _corrupt(model, pin, path, f"has the SHA-256 {digest[:16]}… instead of {expected[:16]}…")
+            raise _corrupt(model, path, f"has the SHA-256 {digest[:16]}… instead of {expected[:16]}…")
         return digest
 
     def _read(self, name: str) -> dict[str, Any]:
@@ -337,14 +334,18 @@ def _joint(digests: Mapping[str, str]) -> str:
 
 def _missing(model: Model, pin: Pin, why: str) -> ModelMissing:
     size = f" ({pin.shown_size})" if pin.shown_size else ""
-    return ModelMissing(
-        f"{model.name} needs the file {pin.name}{size}, and {why}",
-        f"with a network: capprep models pull {model.name}; without: fetch {model.origin(pin)} from the Hugging Face"
-        f" hub elsewhere and name it with --{model.role}-model PATH; {OFFLINE_HINT}",
-    )
+    ways = []
+    if model.repository:
+        ways += [
+            f"with a network: capprep models pull {model.name}",
+            f"without one: fetch {model.origin(pin)} from the Hugging Face hub on another machine,"
+            f" and name its file or folder with --{model.role}-model",
+        ]
+    ways.append("or use the small built-in models, which need neither: add --profile tiny")
+    return ModelMissing(f"{model.name} needs the file {pin.name}{size}, and {why}", "\n".join(ways))
 
 
-def _corrupt(model: Model, pin: Pin, path: Path, what: str) -> ModelCorrupt:
+def _corrupt(model: Model, path: Path, what: str) -> ModelCorrupt:
     return ModelCorrupt(
         f"{path} {what}: it is damaged, or not the file that models.lock names for {model.name}",
         f"delete it and run: capprep models pull {model.name}",
@@ -353,4 +354,3 @@ def _corrupt(model: Model, pin: Pin, path: Path, what: str) -> ModelCorrupt:
 
 def _first_line(error: BaseException) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0][:200]
-

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from capprep import dataset, image
 from capprep.engines import Engine
+from capprep.errors import DatasetError
 from capprep.facts import (
     BLIP,
     BOORU,
@@ -60,16 +61,19 @@ def ingest(workspace: Workspace, places: Sequence[Path], step: Step, watch: Watc
     """Read every picture under some places, and those ingested before, that is not known yet.
 
     Raises:
-        DatasetError: A place does not exist.
+        DatasetError: A place does not exist, or there is no picture anywhere.
     """
     found = image.scan(places, skip=(workspace.dataset, workspace.runs, workspace.folder))
     searched = [place.absolute() for place in places]
-    elsewhere = [
-        source.path for source in workspace.sources() if not any(map(source.path.is_relative_to, searched))
-    ]
+    elsewhere = [source.path for source in workspace.sources() if not any(map(source.path.is_relative_to, searched))]
     kept = [path for path in elsewhere if path.exists()]
-    workspace.forget_sources({source.path for source in workspace.sources()} - {*found, *kept})
     paths = sorted({*found, *kept}, key=os.fsencode)
+    if not paths and not workspace.pictures():
+        raise DatasetError(
+            f"there is no picture file in {', '.join(map(str, places))}",
+            f"these are looked for: {' '.join(sorted(image.SUFFIXES))}",
+        )
+    workspace.forget_sources({source.path for source in workspace.sources()} - set(paths))
     return run_sources(workspace, step.stage, step.engine, paths, watch=watch)
 
 
@@ -120,9 +124,7 @@ def selected(workspace: Workspace) -> Selection:
         for text_id, text in workspace.texts().items()
         if text_id in texts
     }
-    return select(
-        pictures, unreadable(workspace), judge(pictures, vectors, policy), workspace.decisions(), policy
-    )
+    return select(pictures, unreadable(workspace), judge(pictures, vectors, policy), workspace.decisions(), policy)
 
 
 def current_policy(workspace: Workspace) -> Policy:
@@ -147,9 +149,7 @@ def _candidate(
     number: int, subject: str, sources: tuple[str, ...], facts: dict[str, Fact | Failure | None]
 ) -> Candidate:
     values = {name: fact for name, fact in facts.items() if isinstance(fact, Fact)}
-    failures = tuple(
-        (name, fact.reason, fact.message) for name, fact in facts.items() if isinstance(fact, Failure)
-    )
+    failures = tuple((name, fact.reason, fact.message) for name, fact in facts.items() if isinstance(fact, Failure))
     picture, blip, booru, vector = (values.get(name) for name in (PICTURE, BLIP, BOORU, MATCH_IMAGE))
     return Candidate(
         id=subject,

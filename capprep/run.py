@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -43,9 +42,7 @@ class Tally:
     seconds: float = 0.0
 
 
-def run(
-    workspace: Workspace, stage: Stage, engine: Engine, *, batch: int = BATCH, watch: Watch = unwatched
-) -> Tally:
+def run(workspace: Workspace, stage: Stage, engine: Engine, *, batch: int = BATCH, watch: Watch = unwatched) -> Tally:
     """Bring one stage's facts up to date for every subject that has all the stage reads.
 
     Raises:
@@ -131,7 +128,7 @@ def _source_rows(workspace: Workspace, key: str, paths: Sequence[Path], tally: T
 
 def _unchanged(source: Source) -> bool:
     try:
-        status = os.stat(source.path)
+        status = source.path.stat()
     except OSError:
         return False
     return (status.st_size, status.st_mtime_ns) == (source.bytes, source.mtime_ns)

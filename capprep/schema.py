@@ -7,7 +7,6 @@ from collections.abc import Callable
 
 from capprep.errors import WorkspaceError
 
-
 _FIRST = (
     # every picture ever ingested, numbered in order of arrival; AUTOINCREMENT never reuses a number
     "CREATE TABLE picture (number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE)",

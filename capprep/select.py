@@ -236,9 +236,7 @@ def vocabulary(candidates: Iterable[Candidate]) -> list[str]:
     return sorted(texts - {""})
 
 
-def judge(
-    candidates: Sequence[Candidate], vectors: Mapping[str, NDArray[np.float32]], policy: Policy
-) -> Judgements:
+def judge(candidates: Sequence[Candidate], vectors: Mapping[str, NDArray[np.float32]], policy: Policy) -> Judgements:
     """Agreement's verdicts on the captions and on the tags over the threshold.
 
     Args:

@@ -331,12 +331,11 @@ class Workspace:
 
     def record(self, stage_key: str, batch: Sequence[Row], outcomes: Sequence[Outcome]) -> None:
         """Store what a stage learnt of a batch, in one transaction; blobs go to disk before it."""
-        rows = [
-            (stage_key, row.id, *self._columns(outcome)) for row, outcome in zip(batch, outcomes, strict=True)
-        ]
+        rows = [(stage_key, row.id, *self._columns(outcome)) for row, outcome in zip(batch, outcomes, strict=True)]
         with self._transaction():
             self._db.executemany(
-                "INSERT OR REPLACE INTO fact (key, id, data, blobs, reason, message, retry) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                "INSERT OR REPLACE INTO fact (key, id, data, blobs, reason, message, retry)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?)",
                 rows,
             )
 
@@ -375,7 +374,8 @@ class Workspace:
         rows = [(file.name, file.id, file.digest, file.previous, file.bytes, file.mtime_ns) for file in files]
         with self._transaction():
             self._db.executemany(
-                "INSERT OR REPLACE INTO written (name, id, digest, previous, bytes, mtime_ns) VALUES (?, ?, ?, ?, ?, ?)",
+                "INSERT OR REPLACE INTO written (name, id, digest, previous, bytes, mtime_ns)"
+                " VALUES (?, ?, ?, ?, ?, ?)",
                 rows,
             )
 

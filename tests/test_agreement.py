@@ -33,9 +33,7 @@ def test_tags_that_fit_are_supported_and_swapped_ones_contradicted() -> None:
 
 def test_under_the_null_few_tags_are_called_supported() -> None:
     false = sum(
-        verdict.state == SUPPORTED
-        for seed in range(20)
-        for verdict in tag_verdicts(*scores(30, 30, 6, 0.0, seed))
+        verdict.state == SUPPORTED for seed in range(20) for verdict in tag_verdicts(*scores(30, 30, 6, 0.0, seed))
     )
     assert false / 600 < 0.02
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -88,7 +89,9 @@ class StoppingEngine:
     batches: int
     inner: LocalEngine = field(default_factory=LocalEngine)
 
-    def __call__(self, stage: Stage, batches: Iterator[Sequence[Row]]) -> Iterator[tuple[Sequence[Row], Sequence[Outcome]]]:
+    def __call__(
+        self, stage: Stage, batches: Iterator[Sequence[Row]]
+    ) -> Iterator[tuple[Sequence[Row], Sequence[Outcome]]]:
         for number, done in enumerate(self.inner(stage, batches)):
             if number == self.batches:
                 raise Killed
@@ -169,18 +172,15 @@ def test_adding_pictures_equals_starting_with_all_of_them(fresh, first: list[str
 @slow_disk
 @given(words, st.integers(0, 8))
 def test_killed_after_any_batch_and_run_again_equals_uninterrupted(fresh, contents: list[str], batches: int) -> None:
-    with fresh() as killed, fresh() as whole:
+    with fresh() as killed:
         paths = put(killed.root / "raw", contents)
-        try:
+        with contextlib.suppress(Killed):
             compute(killed, paths, engine=StoppingEngine(batches))
-        except Killed:
-            killed.close()
-            killed = Workspace(killed.root)  # as the next run finds it
-        compute(killed, paths)
+    with Workspace(killed.root) as resumed, fresh() as whole:
+        compute(resumed, paths)
         compute(whole, put(whole.root / "raw", contents))
-        assert everything(killed) == everything(whole)
-        assert killed.pictures() == whole.pictures()  # the numbers too
-        killed.close()
+        assert everything(resumed) == everything(whole)
+        assert resumed.pictures() == whole.pictures()  # the numbers too
 
 
 @slow_disk

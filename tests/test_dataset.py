@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from pathlib import Path
 
@@ -33,8 +34,16 @@ def selection(workspace: Workspace, *texts: str | None) -> Selection:
         edited = decisions.get((f"id{n}", TEXT))
         examples.append(
             Example(
-                f"id{n}", f"{n:05d}-p", ("p",), FACT, decisions.get((f"id{n}", PIXELS), crop), None, None, (),
-                text if edited is None else edited, edited is not None,
+                f"id{n}",
+                f"{n:05d}-p",
+                ("p",),
+                FACT,
+                decisions.get((f"id{n}", PIXELS), crop),
+                None,
+                None,
+                (),
+                text if edited is None else edited,
+                edited is not None,
             )
         )
     return Selection(tuple(examples))
@@ -52,8 +61,10 @@ def contents(workspace: Workspace) -> dict[str, bytes]:
 def test_every_picture_gets_a_png_and_its_exact_text_without_a_line_end(workspace: Workspace) -> None:
     refresh(workspace, "ein Märchen", "b")
     assert contents(workspace) == {
-        "00000-p.png": b"picture 0", "00000-p.txt": "ein Märchen".encode(),
-        "00001-p.png": b"picture 1", "00001-p.txt": b"b",
+        "00000-p.png": b"picture 0",
+        "00000-p.txt": "ein Märchen".encode(),
+        "00001-p.png": b"picture 1",
+        "00001-p.txt": b"b",
     }
 
 
@@ -79,7 +90,9 @@ def test_a_file_somebody_took_away_comes_back(workspace: Workspace) -> None:
 
 
 @pytest.mark.parametrize("written", [b"my own words", b"my own words\n", b"\xef\xbb\xbfmy own words\r\n"])
-def test_a_text_edited_by_hand_becomes_a_decision_and_survives_every_rerun(workspace: Workspace, written: bytes) -> None:
+def test_a_text_edited_by_hand_becomes_a_decision_and_survives_every_rerun(
+    workspace: Workspace, written: bytes
+) -> None:
     refresh(workspace, "a", "b")
     path = workspace.dataset / "00000-p.txt"
     path.write_bytes(written)
@@ -136,7 +149,7 @@ def test_a_text_that_is_not_utf8_is_named_and_not_touched(workspace: Workspace) 
     refresh(workspace, "a")
     path = workspace.dataset / "00000-p.txt"
     path.write_bytes(b"\xff\xfe\x00caf\xe9")
-    with pytest.raises(DatasetError, match="00000-p.txt was edited and is not UTF-8"):
+    with pytest.raises(DatasetError, match=r"00000-p\.txt was edited and is not UTF-8"):
         refresh(workspace, "b")
     assert path.read_bytes() == b"\xff\xfe\x00caf\xe9"
 
@@ -146,7 +159,11 @@ class Killed(Exception):
 
 
 @settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(before=st.lists(st.sampled_from("ab"), min_size=1, max_size=3), after=st.lists(st.sampled_from("abc"), max_size=3), writes=st.integers(0, 6))
+@given(
+    before=st.lists(st.sampled_from("ab"), min_size=1, max_size=3),
+    after=st.lists(st.sampled_from("abc"), max_size=3),
+    writes=st.integers(0, 6),
+)
 def test_killed_during_any_write_the_next_run_completes_and_takes_nothing_for_an_edit(
     tmp_path_factory: pytest.TempPathFactory, before: list[str], after: list[str], writes: int
 ) -> None:
@@ -162,10 +179,8 @@ def test_killed_during_any_write_the_next_run_completes_and_takes_nothing_for_an
 
         now = selection(workspace, *after)  # its blobs are written before the kill
         patch.setattr(dataset, "write_atomically", write)
-        try:
+        with contextlib.suppress(Killed):
             dataset.render(workspace, now)
-        except Killed:
-            pass
         patch.undo()
         assert refresh(workspace, *after)[0] == []
         assert workspace.decisions() == {}
@@ -183,7 +198,10 @@ def test_left_over_temporary_files_are_taken_away(workspace: Workspace) -> None:
 def test_the_manifest_holds_the_rendered_pictures_and_texts(workspace: Workspace) -> None:
     refresh(workspace, "a", "b")
     manifest = dataset.manifest(workspace, selection(workspace, "a", "b"))
-    assert [(entry.image.name, entry.text) for entry in manifest.entries] == [("00000-p.png", "a"), ("00001-p.png", "b")]
+    assert [(entry.image.name, entry.text) for entry in manifest.entries] == [
+        ("00000-p.png", "a"),
+        ("00001-p.png", "b"),
+    ]
     other = dataset.manifest(workspace, selection(workspace, "a", "c"))
     assert manifest.digest != other.digest
 

@@ -48,7 +48,9 @@ def test_an_escaped_text_reads_back_as_itself(text: str) -> None:
 
 
 @given(st.one_of(st.none(), st.text()), st.lists(st.text()))
-def test_the_line_is_one_line_without_surrounding_space_whatever_the_words(caption: str | None, names: list[str]) -> None:
+def test_the_line_is_one_line_without_surrounding_space_whatever_the_words(
+    caption: str | None, names: list[str]
+) -> None:
     line = filewords.join(caption, [filewords.escape(filewords.tag_text(name)) for name in names])
     assert line == line.strip()
     assert line.isprintable() or not line

@@ -12,6 +12,7 @@ import tomllib
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -25,8 +26,8 @@ WEIGHTS, LABELS = b"weights" * 1000, b"name,category\ncat,0\n"
 class FakeHub(BaseHTTPRequestHandler):
     """Serves two files of one repository as the hub's resolve endpoint does."""
 
-    files = {f"/us/model/resolve/{COMMIT}/w.onnx": WEIGHTS, "/us/model/resolve/main/labels.csv": LABELS}
-    requests: list[str] = []
+    files: ClassVar = {f"/us/model/resolve/{COMMIT}/w.onnx": WEIGHTS, "/us/model/resolve/main/labels.csv": LABELS}
+    requests: ClassVar[list[str]] = []
 
     def do_HEAD(self) -> None:
         self._answer(body=False)

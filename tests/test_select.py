@@ -22,8 +22,14 @@ TAGS = (
 
 def candidate(number: int = 1, **changes: object) -> Candidate:
     values = {
-        "id": f"id{number}", "number": number, "sources": (f"raw/cat {number}.jpg",), "picture": PICTURE, "crop": "c0",
-        "caption": "a cat, sitting", "tags": TAGS, **changes,
+        "id": f"id{number}",
+        "number": number,
+        "sources": (f"raw/cat {number}.jpg",),
+        "picture": PICTURE,
+        "crop": "c0",
+        "caption": "a cat, sitting",
+        "tags": TAGS,
+        **changes,
     }
     return Candidate(**values)  # type: ignore[arg-type]
 
@@ -47,7 +53,10 @@ def test_every_tag_left_out_has_its_reason() -> None:
 
 
 def test_another_threshold_changes_the_text_and_needs_no_model() -> None:
-    assert chosen(candidate(), policy=Policy(0.2)).examples[0].text == r"a cat sitting, long hair, slime \(substance\), hat"
+    assert (
+        chosen(candidate(), policy=Policy(0.2)).examples[0].text
+        == r"a cat sitting, long hair, slime \(substance\), hat"
+    )
     assert chosen(candidate(), policy=Policy(0.95)).examples[0].text == "a cat sitting"
 
 
@@ -101,14 +110,19 @@ def test_agreement_judges_what_is_written_and_leaves_out_pictures_without_a_vect
     axis = np.eye(4, dtype=np.float32)
     pictures = [
         candidate(
-            n, caption=f"picture {n}", tags=(TagScore("cat" if n % 2 else "dog", "general", 0.9), TagScore("hat", "general", 0.3)),
+            n,
+            caption=f"picture {n}",
+            tags=(TagScore("cat" if n % 2 else "dog", "general", 0.9), TagScore("hat", "general", 0.3)),
             embedding=axis[n % 2] + 0.05 * rng.normal(size=4).astype(np.float32),
         )
         for n in range(12)
     ]
     vectors = {"cat": axis[1], "dog": axis[0], "hat": axis[2], **{f"picture {n}": axis[n % 2] for n in range(12)}}
     judgements = judge([*pictures, candidate(99)], vectors, Policy())
-    assert {name: verdict.state for name, verdict in judgements.tags.items()} == {"cat": "supported", "dog": "supported"}
+    assert {name: verdict.state for name, verdict in judgements.tags.items()} == {
+        "cat": "supported",
+        "dog": "supported",
+    }
     assert set(judgements.captions) == {f"id{n}" for n in range(12)}
     assert judge([candidate()], {}, Policy()) == Judgements()
     assert judge(pictures, {}, Policy()) == Judgements()

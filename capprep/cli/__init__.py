@@ -12,16 +12,26 @@ from capprep import __version__
 from capprep.errors import CapprepError
 
 COMMANDS = {
-    "ingest": "Turn folders of pictures into exact squares, with a reason for each one left out.",
-    "caption": "Caption and tag the pictures, score how well the words fit, write the text files.",
-    "score": "Score again how well captions and tags fit their pictures.",
-    "review": "Write one HTML page with every picture, its words, scores and reasons.",
+    "ingest": "Turn folders of pictures into exact squares.",
+    "caption": "Caption and tag the pictures, and score the words.",
+    "review": "Write one HTML page with everything.",
     "train": "Train a hypernetwork on the curated pictures.",
-    "status": "Say what is done, what is missing and what failed.",
+    "score": "Score captions and tags again.",
+    "status": "Say what is done, what is missing, what failed.",
     "models": "List, fetch and check the models.",
-    "demo": "Draw sample pictures and take them the whole way, offline.",
+    "demo": "Take drawn sample pictures the whole way, offline.",
 }
 """Every command with its line in `capprep --help`; each lives in the module of its name."""
+
+# \b keeps Click from joining the lines
+EPILOG = """\b
+Start in a folder that holds your pictures, here in raw/:
+  capprep ingest raw/
+  capprep caption --blip --booru
+  capprep review report.html
+  capprep train
+No models yet, or no network? Add --profile tiny, or try: capprep demo
+"""
 
 
 class _LazyGroup(click.Group):
@@ -45,8 +55,8 @@ class _LazyGroup(click.Group):
             return super().invoke(ctx)
         except CapprepError as error:
             click.secho(f"error: {error.message}", fg="red", err=True)
-            if error.hint:
-                click.echo(f"  what to do: {error.hint}", err=True)
+            for line in error.hint.splitlines():
+                click.echo(f"  {line}", err=True)
             ctx.exit(error.exit_status)
         except KeyboardInterrupt:
             click.echo("stopped; run the same command again to go on from here", err=True)
@@ -56,8 +66,7 @@ class _LazyGroup(click.Group):
 @click.group(
     cls=_LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Start with a folder of pictures, here raw/:  capprep ingest raw/ ;  capprep caption --blip --booru ; "
-    " capprep review report.html ;  capprep train",
+    epilog=EPILOG,
 )
 @click.version_option(__version__, "-V", "--version", prog_name="capprep")
 def cli() -> None:

@@ -17,11 +17,11 @@ from capprep.select import LeftOut, Selection
 from capprep.workspace import Workspace
 
 SHOWN = 20
-"""How many left-out files are listed before the rest is only counted."""
+"""How many files are named before the rest is only counted."""
 
 
 def plural(count: int, noun: str) -> str:
-    """ "1 picture", "2 pictures"."""
+    """A count with its noun: "1 picture", "2 pictures"."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
@@ -34,11 +34,26 @@ def left_out_lines(left_out: Sequence[LeftOut], *, all_of_them: bool = False) ->
     width = max(map(len, names))
     lines = [f"{plural(len(left_out), 'file')} left out:"]
     lines += [
-        f"  {name:<{width}}  {left.reason:<12}  {printable(left.message)}" for name, left in zip(names, shown, strict=True)
+        f"  {name:<{width}}  {left.reason:<12}  {printable(left.message)}"
+        for name, left in zip(names, shown, strict=True)
     ]
     if len(left_out) > len(shown):
         lines.append(f"  ... and {len(left_out) - SHOWN} more: capprep status --failed")
     return lines
+
+
+def notice_lines(session: Session) -> list[str]:
+    """What has to be known of the profile's models before their words are read, in a line."""
+    return [f"note: {session.profile.notice}"] if session.profile.notice else []
+
+
+def adopted_lines(refreshed: Refreshed) -> list[str]:
+    """Which files of `dataset/` were found edited by hand, in a line."""
+    if not refreshed.adopted:
+        return []
+    shown = ", ".join(map(printable, refreshed.adopted[:SHOWN]))
+    more = f", and {len(refreshed.adopted) - SHOWN} more" if len(refreshed.adopted) > SHOWN else ""
+    return [f"edited by hand, kept as they are: {shown}{more}"]
 
 
 def printable(text: str) -> str:
@@ -93,21 +108,25 @@ def answer_words(
     written = sum(example.text is not None for example in selection.examples)
     stages = {step.stage.name for step in steps}
     lost = [left for left in selection.left_out if left.stage in stages]
-    lines = [f"{plural(written, 'text')} for {plural(len(selection.examples), 'picture')} in {shown_path(workspace.dataset)}/"]
+    lines = [
+        *notice_lines(session),
+        f"{plural(written, 'text')} for {plural(len(selection.examples), 'picture')}"
+        f" in {shown_path(workspace.dataset)}/",
+    ]
     lines += [work_line(step, tallies[step.stage.name]) for step in steps]
     lines.append(
         f"{plural(counts['tags'], 'tag')} written: {counts['supported']} fit their pictures,"
         f" {counts['contradicted']} do not, {counts['not_enough_evidence']} cannot be told from this set"
     )
-    if refreshed.adopted:
-        lines.append(f"edited by hand, kept as they are: {', '.join(refreshed.adopted)}")
+    lines += adopted_lines(refreshed)
     lines += left_out_lines(lost)
     lines.append("next: capprep review report.html")
-    if session.profile.notice:
-        session.note(session.profile.notice)
     work = {
         step.stage.name: {"computed": tally.computed, "known": tally.known, "model": step.label}
         for step, tally in ((step, tallies[step.stage.name]) for step in steps)
     }
-    session.answer("\n".join(lines), {**selection_data(refreshed), "stages": work, "verdicts": counts})
+    notice = session.profile.notice
+    session.answer(
+        "\n".join(lines), {**selection_data(refreshed), "stages": work, "verdicts": counts, "notice": notice}
+    )
     click.get_current_context().exit(EXIT_SOME_FAILED if lost else EXIT_DONE)

@@ -37,7 +37,7 @@ def caption(
     booru_labels: Path | None,
     match_model: str | None,
 ) -> None:
-    """Caption and tag the pictures, score how well the words fit, write the text files.
+    """Caption and tag the pictures, and score the words.
 
     With neither --blip nor --booru both are made. Every picture in dataset/ gets a NAME.txt beside its
     NAME.png: the sentence, then the tags. A .txt you edit by hand is never overwritten. Run it again after
@@ -45,7 +45,7 @@ def caption(
     """
     # naming one asks for that one; naming none, or only what is not wanted, asks for the others
     otherwise = not (with_blip or with_booru)
-    with session.open() as workspace:
+    with session.workspace() as workspace:
         steps = []
         if otherwise if with_blip is None else with_blip:
             steps.append(resolve.caption_step(session, blip, caption_model, device))

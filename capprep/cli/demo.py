@@ -14,14 +14,14 @@ BROKEN = "broken.jpg"
 
 
 @click.command()
-@click.argument(
-    "folder", metavar="[DIR]", default="capprep-demo", type=click.Path(file_okay=False, path_type=Path)
+@click.argument("folder", metavar="[DIR]", default="capprep-demo", type=click.Path(file_okay=False, path_type=Path))
+@click.option(
+    "--count", default=PICTURES, show_default=True, type=click.IntRange(1, 1000), help="How many pictures to draw."
 )
-@click.option("--count", default=PICTURES, show_default=True, type=click.IntRange(1, 1000), help="How many pictures to draw.")
 @click.option("--steps", default=60, show_default=True, type=click.IntRange(1), help="How long to train.")
 @session_options
 def demo(session: Session, folder: Path, count: int, steps: int) -> None:
-    """Draw sample pictures and take them the whole way, offline.
+    """Take drawn sample pictures the whole way, offline.
 
     DIR (capprep-demo if not named) gets a raw/ folder and all that the four commands make of it. Run it
     again: what is known is not computed twice. It always uses the tiny profile.

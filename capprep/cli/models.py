@@ -39,8 +39,17 @@ def list_models(session: Session) -> None:
         for model, size, here in rows
     )
     data = [
-        {"name": m.name, "role": m.role, "size": size, "here": here, "licence": m.licence, "about": m.about,
-         "repository": m.repository, "revision": m.revision, "in_profile": m.name in chosen}
+        {
+            "name": m.name,
+            "role": m.role,
+            "size": size,
+            "here": here,
+            "licence": m.licence,
+            "about": m.about,
+            "repository": m.repository,
+            "revision": m.revision,
+            "in_profile": m.name in chosen,
+        }
         for m, size, here in rows
     ]
     session.answer(text, {"profile": session.profile_name, "models": data})

@@ -26,7 +26,11 @@ class _Rate(ProgressColumn):
 def bars() -> Iterator[Watch]:
     """One bar for each stage that has something to do, kept when it is done."""
     columns = (
-        TextColumn("{task.description:<14}"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn(compact=True)
+        TextColumn("{task.description:<14}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        _Rate(),
+        TimeRemainingColumn(compact=True),
     )
     with Progress(*columns, console=Console(stderr=True)) as progress:
         tasks = {}

@@ -22,21 +22,32 @@ from capprep.stages.match import MatchImage, MatchText
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 device_option = click.option(
-    "--device", default="auto", show_default=True, type=click.Choice(["auto", "cpu", "cuda"]),
+    "--device",
+    default="auto",
+    show_default=True,
+    type=click.Choice(["auto", "cpu", "cuda"]),
     help="Where the models run; auto takes a CUDA GPU if there is one that works.",
 )
 caption_model_option = click.option(
-    "--caption-model", metavar="NAME|DIR", help="Another BLIP captioner: a model of `capprep models list`, or a folder.",
+    "--caption-model",
+    metavar="NAME|DIR",
+    help="Another BLIP captioner: a model of `capprep models list`, or a folder.",
 )
 booru_model_option = click.option(
-    "--booru-model", metavar="NAME|FILE", help="Another tagger: a model of `capprep models list`, or an .onnx file.",
+    "--booru-model",
+    metavar="NAME|FILE",
+    help="Another tagger: a model of `capprep models list`, or an .onnx file.",
 )
 booru_labels_option = click.option(
-    "--booru-labels", metavar="FILE", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    "--booru-labels",
+    metavar="FILE",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="The tag list of an .onnx file given with --booru-model (.csv or .txt).",
 )
 match_model_option = click.option(
-    "--match-model", metavar="NAME|DIR", help="Another BLIP image-text matcher, likewise.",
+    "--match-model",
+    metavar="NAME|DIR",
+    help="Another BLIP image-text matcher, likewise.",
 )
 
 
@@ -67,16 +78,18 @@ def caption_step(session: Session, blip: Blip, given: str | None, device: str) -
 
     found = find_model(session, "caption", given)
     runtime = Runtime(torch_device(device), found.path)
-    return Step(dataclasses.replace(blip, weights=found.sha256), LocalEngine(runtime), f"{found.name} on {runtime.device}")
+    return Step(
+        dataclasses.replace(blip, weights=found.sha256), LocalEngine(runtime), f"{found.name} on {runtime.device}"
+    )
 
 
 def booru_step(session: Session, given: str | None, labels: Path | None, device: str) -> Step:
     """The tagger on a device; the provider in its label is the one in use, or loading it fails."""
-    from capprep.models.device import PROVIDERS, onnx_device
+    from capprep.models.device import CPU_PROVIDER, CUDA, CUDA_PROVIDER, onnx_device
 
     found = find_model(session, "booru", given, labels)
     runtime = Runtime(onnx_device(device), found.path, found.labels)
-    label = f"{found.name} on {PROVIDERS[runtime.device]}"
+    label = f"{found.name} on {CUDA_PROVIDER if runtime.device == CUDA else CPU_PROVIDER}"
     return Step(Booru(weights=found.sha256), LocalEngine(runtime), label)
 
 

@@ -16,18 +16,16 @@ from capprep.workspace import Workspace
 
 
 @click.command()
-@click.argument(
-    "destination", metavar="[FILE]", default="report.html", type=click.Path(dir_okay=False, path_type=Path)
-)
+@click.argument("destination", metavar="[FILE]", default="report.html", type=click.Path(dir_okay=False, path_type=Path))
 @session_options
 def review(session: Session, destination: Path) -> None:
-    """Write one HTML page with every picture, its words, scores and reasons.
+    """Write one HTML page with everything.
 
-    FILE is report.html if not named. It needs no network and nothing beside it; open it in any browser.
+    Every picture, its words, their scores and the reasons. FILE is report.html if not named. It needs no network and nothing beside it; open it in any browser.
     """
     from capprep.review.report import Report, write
 
-    with session.open() as workspace:
+    with session.workspace() as workspace:
         refreshed = pipeline.refresh(workspace)
         selection = refreshed.selection
         if not selection.examples and not selection.left_out:
@@ -48,7 +46,12 @@ def review(session: Session, destination: Path) -> None:
         f" {len(selection.left_out)} left out, {size / 1e6:.1f} MB\n"
         "open it in a browser; next: capprep train"
     )
-    data = {**selection_data(refreshed), "report": str(destination), "bytes": size, "verdicts": verdict_counts(selection)}
+    data = {
+        **selection_data(refreshed),
+        "report": str(destination),
+        "bytes": size,
+        "verdicts": verdict_counts(selection),
+    }
     session.answer(text, data)
 
 

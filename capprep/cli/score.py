@@ -19,11 +19,11 @@ from capprep.stages.blip import DTYPES
 @resolve.device_option
 @resolve.match_model_option
 def score(session: Session, policy: Policy, dtype: str, device: str, match_model: str | None) -> None:
-    """Score again how well captions and tags fit their pictures.
+    """Score captions and tags again.
 
     `capprep caption` does this by itself; use `score` after a change of the threshold or of the matcher.
     """
-    with session.open() as workspace:
+    with session.workspace() as workspace:
         images, texts = resolve.match_steps(session, match_model, device, dtype)
         with session.progress() as watch:
             tallies = pipeline.score(workspace, images, texts, watch)

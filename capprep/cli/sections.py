@@ -17,4 +17,6 @@ SECTIONS: dict[str, tuple[type[Config], ...]] = {
 
 def known_fields() -> dict[str, set[str]]:
     """The names each section may hold."""
-    return {section: {field.name for cls in classes for field, _ in options(cls)} for section, classes in SECTIONS.items()}
+    return {
+        section: {field.name for cls in classes for field, _ in options(cls)} for section, classes in SECTIONS.items()
+    }

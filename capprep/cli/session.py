@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import json
 import os
+import sys
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -51,12 +52,12 @@ class Session:
         return self.lock.profile(self.profile_name)
 
     @contextmanager
-    def open(self, *, create: bool = False, write: bool = True) -> Iterator[Workspace]:
+    def workspace(self, *, create: bool = False, write: bool = True) -> Iterator[Workspace]:
         """The workspace; locked against other commands if it is going to be written."""
-        with Workspace(self.root, create=create) as workspace:
+        with Workspace(self.root, create=create) as opened:
             if write:
-                workspace.lock()
-            yield workspace
+                opened.lock()
+            yield opened
 
     def answer(self, text: str, data: Mapping[str, Any]) -> None:
         """Say what came of it: text for people, or one JSON object for programs."""
@@ -70,7 +71,7 @@ class Session:
     @contextmanager
     def progress(self) -> Iterator[Watch]:
         """A bar for each stage with rate and time left, if a person watches."""
-        if self.as_json or not click.get_text_stream("stderr").isatty():
+        if self.as_json or not sys.stderr.isatty():
             yield unwatched
             return
         from capprep.cli.progress import bars
@@ -83,18 +84,27 @@ def session_options(command: Command) -> Command:
     """Add -w, --profile and --json, and call the command with the `Session` they make."""
 
     @click.option(
-        "-w", "--workspace", "folder", type=click.Path(file_okay=False, path_type=Path), metavar="DIR",
+        "-w",
+        "--workspace",
+        "workspace_folder",
+        type=click.Path(file_okay=False, path_type=Path),
+        metavar="DIR",
         help="The folder to work in  [default: the nearest one with a workspace, from here upwards, or here]",
     )
     @click.option(
-        "--profile", "profile_name", default="default", show_default=True, envvar="CAPPREP_PROFILE", metavar="NAME",
+        "--profile",
+        "profile_name",
+        default="default",
+        show_default=True,
+        envvar="CAPPREP_PROFILE",
+        metavar="NAME",
         help="Which models: default (the pinned real ones) or tiny (small, built in, offline).",
     )
     @click.option("--json", "as_json", is_flag=True, help="Answer with one JSON object, for programs.")
     @functools.wraps(command)
-    def wrapped(*args: Any, folder: Path | None, profile_name: str, as_json: bool, **kwargs: Any) -> Any:
+    def wrapped(*args: Any, workspace_folder: Path | None, profile_name: str, as_json: bool, **kwargs: Any) -> Any:
         here = Path.cwd()
-        root = folder or workspaces.find(here) or here
+        root = workspace_folder or workspaces.find(here) or here
         lock = read_lock()
         lock.profile(profile_name)
         session = Session(root, profile_name, lock, _read_settings(root), as_json)

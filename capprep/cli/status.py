@@ -17,11 +17,11 @@ STAGES = (PICTURE, BLIP, BOORU, MATCH_IMAGE)
 @session_options
 @click.option("--failed", is_flag=True, help="List every file that was left out, and why.")
 def status(session: Session, failed: bool) -> None:
-    """Say what is done, what is missing and what failed.
+    """Say what is done, what is missing, what failed.
 
     Reads only; it can be used while another command works.
     """
-    with session.open(write=False) as workspace:
+    with session.workspace(write=False) as workspace:
         selection = pipeline.selected(workspace)
         total = len(workspace.pictures())
         done = {

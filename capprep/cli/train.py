@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import date
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from capprep import dataset, manifest, pipeline
 from capprep.cli import resolve
-from capprep.cli.answers import plural
+from capprep.cli.answers import notice_lines, plural
 from capprep.cli.session import Session, config_options, session_options, shown_path
 from capprep.train.config import TrainConfig
 from capprep.workspace import RUNS
@@ -21,7 +22,7 @@ from capprep.workspace import RUNS
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from capprep.train.loop import Progress
+    from capprep.train.loop import Progress, TrainResult
 
 
 @click.command()
@@ -30,7 +31,9 @@ if TYPE_CHECKING:
 @config_options(TrainConfig, "train")
 @click.option("--name", metavar="NAME", help="The hypernetwork's name  [default: the name of the folder worked in]")
 @click.option(
-    "--base", "base_model", metavar="NAME|PATH",
+    "--base-model",
+    "base_model",
+    metavar="NAME|PATH",
     help="The base model: one of `capprep models list`, a diffusers folder, a .safetensors or a .ckpt file.",
 )
 @resolve.device_option
@@ -53,36 +56,58 @@ def train(
     from capprep.models.device import torch_device
     from capprep.models.stable_diffusion import load_base
     from capprep.train import loop
+    from capprep.train.diffusion import base_dtype
 
     examples, runs, workspace_name = _training_set(session, folder)
     found = resolve.find_model(session, "base", base_model)
-    base = load_base(found.path, torch_device(device), trainconfig.precision)
+    where = torch_device(device)
+    base = load_base(found.path, where, base_dtype(trainconfig.precision, where))
     plan = loop.describe(trainconfig, base)
     session.note(
-        f"{plural(len(examples.entries), 'picture')}, base model {found.name} on {base.device},"
-        f" {plan.parameters:,} parameters, file {plan.file_bytes / 1e6:.1f} MB,"
-        f" training memory {plan.training_bytes / 1e6:.0f} MB beside the base model"
+        f"{plural(len(examples.entries), 'picture')}, base model {found.name} on {where}, {plan.parameters:,} parameters:"
+        f" file {plan.file_bytes / 1e6:.1f} MB, training memory {plan.training_bytes / 1e6:.0f} MB beside the base model"
     )
     with _bar(session, trainconfig.steps) as progress:
         result = loop.train(
-            examples, base, found.sha256, trainconfig, runs, _name(name or workspace_name),
-            restart=restart, today=date.today(), progress=progress,
+            examples,
+            base,
+            found.sha256,
+            trainconfig,
+            runs,
+            _name(name or workspace_name),
+            restart=restart,
+            today=datetime.now().astimezone().date(),
+            progress=progress,
         )
-    if session.profile.notice:
-        session.note(session.profile.notice)
-    lines = [_outcome(result), f"weights: {shown_path(result.weights)}  (put it into the webui's models/hypernetworks)"]
+    session.answer("\n".join([*notice_lines(session), *_lines(result)]), _data(result))
+
+
+def _lines(result: TrainResult) -> list[str]:
+    steps = plural(result.steps, "step")
+    if result.already_done:
+        first = f"this run was finished before, after {steps}; --restart trains anew"
+    elif result.resumed_from is not None:
+        first = f"trained {steps}, going on from step {result.resumed_from}; loss {result.smoothed_loss:.4f}"
+    else:
+        first = f"trained {steps}; loss {result.smoothed_loss:.4f}"
+    lines = [first, f"weights: {shown_path(result.weights)}  (put it into the webui's models/hypernetworks)"]
     if result.preview is not None:
-        lines.append(f"preview: {shown_path(result.preview)}  (left without, right with the hypernetwork)")
-    if result.note:
-        lines.append(f"note: {result.note}")
-    session.answer("\n".join(lines), result.to_json())
+        lines.append(f"preview: {shown_path(result.preview)}  (left the base model, right with the hypernetwork)")
+    return [*lines, f"note: {result.note}"] if result.note else lines
+
+
+def _data(result: TrainResult) -> dict[str, Any]:
+    return {
+        field.name: str(value) if isinstance(value := getattr(result, field.name), Path) else value
+        for field in dataclasses.fields(result)
+    }
 
 
 def _training_set(session: Session, folder: Path | None) -> tuple[manifest.Manifest, Path, str]:
     """The manifest, where runs go, and what to call the network."""
     if folder is not None:
         return manifest.from_folder(folder), session.root / RUNS, folder.absolute().name
-    with session.open() as workspace:
+    with session.workspace() as workspace:
         selection = pipeline.refresh(workspace).selection
         return dataset.manifest(workspace, selection), workspace.runs, workspace.root.name
 

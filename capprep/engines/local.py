@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from capprep.stage import Failure, Outcome, Reader, Row, Runtime, Stage
 
@@ -27,7 +27,7 @@ class LocalEngine:
         workers: How many processes; 0 for this one, which is right where one model does the work.
     """
 
-    runtime: Runtime = Runtime()
+    runtime: Runtime = field(default_factory=Runtime)
     workers: int = 0
 
     def __call__(self, stage: Stage, batches: Iterable[Batch]) -> Iterator[tuple[Batch, Sequence[Outcome]]]:
@@ -41,9 +41,7 @@ class LocalEngine:
             read = read or stage.load(self.runtime)
             yield batch, read(batch)
 
-    def _in_processes(
-        self, stage: Stage, batches: Iterable[Batch]
-    ) -> Iterator[tuple[Batch, Sequence[Outcome]]]:
+    def _in_processes(self, stage: Stage, batches: Iterable[Batch]) -> Iterator[tuple[Batch, Sequence[Outcome]]]:
         """As many batches under way as keep every worker busy, and no more: memory stays bounded."""
         ahead = 2 * self.workers
         pending: deque[tuple[Batch, Future[Sequence[Outcome]]]] = deque()
@@ -53,30 +51,28 @@ class LocalEngine:
                 pending.append((batch, pool.submit(_work, stage, self.runtime, batch)))
                 if len(pending) < ahead:
                     continue
-                batch, future = pending.popleft()
+                oldest, future = pending.popleft()
                 outcomes = _result(future)
                 if outcomes is None:
                     # whichever row killed it, all that was under way is lost: do it again row by row
-                    lost = [batch, *(waiting for waiting, _ in pending)]
+                    lost = [oldest, *(waiting for waiting, _ in pending)]
                     pending.clear()
                     pool.shutdown(wait=True, cancel_futures=True)
                     yield from self._one_by_one(stage, lost)
                     pool = self._pool(self.workers)
                 else:
-                    yield batch, outcomes
+                    yield oldest, outcomes
             while pending:
-                batch, future = pending.popleft()
+                oldest, future = pending.popleft()
                 outcomes = _result(future)
                 if outcomes is None:
-                    yield from self._one_by_one(stage, [batch, *(waiting for waiting, _ in pending)])
+                    yield from self._one_by_one(stage, [oldest, *(waiting for waiting, _ in pending)])
                     return
-                yield batch, outcomes
+                yield oldest, outcomes
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
-    def _one_by_one(
-        self, stage: Stage, batches: Iterable[Batch]
-    ) -> Iterator[tuple[Batch, Sequence[Outcome]]]:
+    def _one_by_one(self, stage: Stage, batches: Iterable[Batch]) -> Iterator[tuple[Batch, Sequence[Outcome]]]:
         """Each row alone in a process of its own, so that one that kills it costs only itself."""
         for batch in batches:
             outcomes: list[Outcome] = []

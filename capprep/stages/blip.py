@@ -24,8 +24,10 @@ class Blip(Stage):
 
     weights: str = ""
     prompt: str = option(
-        "", 'Words the caption begins with and that are taken off again; the webui uses "a picture of ".',
-        flag="--blip-prompt", metavar="TEXT",
+        "",
+        'Words the caption begins with and that are taken off again; the webui uses "a picture of ".',
+        flag="--blip-prompt",
+        metavar="TEXT",
     )
     num_beams: int = option(3, "Beams of the search; 1 is greedy and fastest.", flag="--beams", minimum=1, maximum=16)
     min_new_tokens: int = option(

@@ -43,6 +43,4 @@ class Booru(Stage):
     def _over_floor(self, labels: Sequence[Label], p_T: NDArray[np.float32]) -> list[TagScore]:
         """The tags at or over the floor, most probable first."""
         order = np.argsort(-p_T, kind="stable")
-        return [
-            TagScore(labels[t].name, labels[t].category, float(p_T[t])) for t in order if p_T[t] >= self.floor
-        ]
+        return [TagScore(labels[t].name, labels[t].category, float(p_T[t])) for t in order if p_T[t] >= self.floor]

@@ -75,6 +75,14 @@ class Picture(Stage):
         left, top = (width - side) / 2, (height - side) / 2
         box = (left, top, left + side, top + side)
         fact = PictureFact(
-            width, height, decoded.format, decoded.mode, decoded.orientation, decoded.frames, box, side / self.size, self.size
+            width,
+            height,
+            decoded.format,
+            decoded.mode,
+            decoded.orientation,
+            decoded.frames,
+            box,
+            side / self.size,
+            self.size,
         )
         return Value(fact.to_json(), {CROP: image.crop_png(decoded.pixels, box, self.size)})

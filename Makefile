@@ -1,0 +1,54 @@
+# One virtual environment serves every target. A fresh machine needs python3 (3.11 or newer), git and make.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# First and by itself: left to the other packages' requirements, pip would take whatever is newest.
+TORCH := torch==2.13.0
+STAMP := $(VENV)/.installed
+DEMO ?= demo
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## Show this help
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+.PHONY: setup
+setup: $(STAMP) ## Make the virtual environment and install everything into it
+
+$(STAMP): pyproject.toml Makefile
+	PYTHON="$(PYTHON)" sh .ci/venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(TORCH)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev,serve]"
+	@touch $@
+
+.PHONY: demo
+demo: $(STAMP) ## Draw sample pictures and take them the whole way, offline, into demo/
+	$(BIN)/capprep demo $(DEMO)
+
+.PHONY: test
+test: $(STAMP) ## Run the tests with coverage
+	$(BIN)/python -m coverage erase
+	$(BIN)/python -m coverage run -m pytest
+	$(BIN)/python -m coverage combine --quiet
+	$(BIN)/python -m coverage report
+
+.PHONY: lint
+lint: $(STAMP) ## Check style, types and the direction of imports
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+.PHONY: slow
+slow: $(STAMP) ## Run the tests that take minutes or gigabytes
+	$(BIN)/python -m pytest -m slow
+
+.PHONY: bench
+bench: $(STAMP) ## Run every benchmark
+	@for file in tests/bench/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+
+.PHONY: clean
+clean: ## Take away everything that was built, the demo too
+	rm -rf $(VENV) $(DEMO) build dist .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,322 @@
+"""Each command in particular: options, edits, mistakes and what is said of them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from .conftest import Person
+
+
+def put(person: Person, *names: str, size: tuple[int, int] = (600, 520)) -> None:
+    person.file("raw").mkdir(exist_ok=True)
+    for n, name in enumerate(names):
+        Image.effect_mandelbrot(size, (-2.0 + n / 9, -1.2, 1.0, 1.2), 40).convert("RGB").save(person.file("raw") / name)
+
+
+def texts(person: Person) -> dict[str, str]:
+    return {path.name: path.read_text() for path in sorted(person.file("dataset").glob("*.txt"))}
+
+
+def test_a_text_edited_by_hand_is_kept_and_trained_on(person: Person) -> None:
+    put(person, "a.png", "b.png")
+    person.types("ingest", "raw")
+    person.types("caption", "--booru")
+    mine = person.file("dataset") / "00001-a.txt"
+    mine.write_text("my own words\n")
+    out = person.types("caption", "--blip", "--booru").out
+    assert "edited by hand, kept as they are: 00001-a.txt" in out
+    assert mine.read_text() == "my own words\n"
+    assert "my own words" in person.types("review").out + person.file("report.html").read_text()
+
+
+def test_adding_and_taking_away_pictures_reads_only_what_is_new(person: Person) -> None:
+    put(person, "a.png")
+    person.types("ingest", "raw")
+    put(person, "a.png", "b.png")
+    again = person.types("ingest", "raw", "--json").json
+    assert (again["pictures"], again["computed"], again["known"]) == (2, 1, 1)
+    (person.file("raw") / "a.png").unlink()
+    again = person.types("ingest", "raw", "--json").json
+    assert (again["pictures"], again["computed"]) == (1, 0)
+    assert [path.name for path in person.file("dataset").iterdir()] == ["00002-b.png"]
+
+
+def test_only_blip_or_only_booru_can_be_asked_for_and_neither_means_both(person: Person) -> None:
+    put(person, "a.png")
+    person.types("ingest", "raw")
+    assert set(person.types("caption", "--blip", "--json").json["stages"]) == {
+        "caption.blip",
+        "match.image",
+        "match.text",
+    }
+    assert "tags.booru" in person.types("caption", "--booru", "--json").json["stages"]
+    assert {"caption.blip", "tags.booru"} < set(person.types("caption", "--json").json["stages"])
+    assert "caption.blip" not in person.types("caption", "--no-blip", "--json").json["stages"]
+
+
+def test_the_threshold_is_policy_it_runs_no_model_and_is_remembered(person: Person) -> None:
+    put(person, "a.png", "b.png", "c.png")
+    person.types("ingest", "raw")
+    person.types("caption", "--booru", "--booru-threshold", "0.05")
+    many = texts(person)
+    again = person.types("caption", "--booru", "--booru-threshold", "0.9", "--json").json
+    assert all(work["computed"] == 0 for work in again["stages"].values())
+    few = texts(person)
+    assert sum(map(len, few.values())) < sum(map(len, many.values()))
+    person.types("review")
+    assert texts(person) == few
+
+
+def test_settings_come_from_the_command_line_then_the_file_then_the_profile(person: Person) -> None:
+    put(person, "a.png")
+    person.file("capprep.toml").write_text("[ingest]\nsize = 256\n[caption]\nmax_new_tokens = 3\nmin_new_tokens = 1\n")
+    person.types("ingest", "raw")
+    with Image.open(next(person.file("dataset").glob("*.png"))) as picture:
+        assert picture.size == (256, 256)
+    person.types("ingest", "raw", "--size", "320")
+    with Image.open(next(person.file("dataset").glob("*.png"))) as picture:
+        assert picture.size == (320, 320)
+    person.types("caption", "--blip")
+    assert len(next(iter(texts(person).values())).split()) <= 3
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("[ingest]\nsize = 100\n", "multiple of 8"),
+        ("[ingest]\nsize = 'big'\n", "ingest.size = 'big'"),
+        ("[ingest]\nsiez = 512\n", "has no 'siez'"),
+        ("[inject]\nsize = 512\n", "has the section 'inject'"),
+        ("size = \n", "cannot be read"),
+    ],
+)
+def test_a_mistake_in_the_settings_file_is_named(person: Person, content: str, said: str) -> None:
+    put(person, "a.png")
+    person.file("capprep.toml").write_text(content)
+    done = person.types("ingest", "raw", expect=2)
+    assert said in done.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "said"),
+    [
+        (("ingest", "nowhere"), 2, "does not exist"),
+        (("ingest", "empty"), 1, "no picture file"),
+        (("ingest",), 2, "SRC"),
+        (("caption",), 1, "capprep ingest FOLDER"),
+        (("review",), 1, "capprep ingest FOLDER"),
+        (("train",), 1, "capprep ingest FOLDER"),
+        (("status",), 1, "capprep ingest FOLDER"),
+        (("train", "empty"), 1, "no picture to train on"),
+        (("ingest", "empty", "--size", "9999"), 2, "size = 9999 is out of range"),
+        (("status", "--profile", "huge"), 2, "choose one of: default, tiny"),
+        (("caption", "--device", "tpu"), 2, "tpu"),
+        (("models", "pull", "nothing"), 2, "no model 'nothing'"),
+        (("moddels",), 2, "No such command"),
+    ],
+)
+def test_a_mistake_ends_with_its_status_and_says_what_to_do(
+    person: Person, arguments: tuple[str, ...], status: int, said: str
+) -> None:
+    person.file("empty").mkdir()
+    done = person.types(*arguments, expect=status)
+    assert said in done.err
+    assert not done.out
+
+
+def test_training_before_captioning_says_so(person: Person) -> None:
+    put(person, "a.png")
+    person.types("ingest", "raw")
+    assert "no text yet" in person.types("train", expect=1).err
+
+
+def test_an_explicit_cuda_that_is_not_there_is_an_error(person: Person) -> None:
+    put(person, "a.png")
+    person.types("ingest", "raw")
+    for arguments in (("--blip",), ("--booru",)):
+        assert "--device cuda is not possible" in person.types("caption", *arguments, "--device", "cuda", expect=1).err
+
+
+def test_without_models_and_network_one_message_says_every_way_out(person: Person) -> None:
+    put(person, "a.png")
+    person.types("ingest", "raw")
+    done = person.types("caption", "--profile", "default", expect=1)
+    for part in ("pytorch_model.bin (989.8 MB)", "capprep models pull blip-base", "--caption-model", "--profile tiny"):
+        assert part in done.err
+    assert len(done.err.splitlines()) < 8
+
+
+def test_models_are_listed_pulled_and_verified(person: Person) -> None:
+    listed = person.types("models", "list").out
+    assert "* tiny-caption" in listed
+    assert "644 MB" in listed
+    data = person.types("models", "list", "--json").json
+    assert {m["name"] for m in data["models"] if m["here"]} == {"tiny-caption", "tiny-match", "tiny-booru", "tiny-base"}
+    assert "tiny-base" in person.types("models", "pull").out
+    assert person.types("models", "verify", "--json").json["models"]["tiny-base"] == "ok"
+    assert "not on this machine" in person.types("models", "verify", "blip-base", expect=1).out
+
+
+def test_models_may_be_given_by_path(person: Person) -> None:
+    import capprep
+
+    weights = Path(capprep.__file__).parent / "toybox" / "weights"
+    for role in ("caption", "match", "booru", "base"):
+        shutil.copytree(weights / role, person.file(role))
+    put(person, "a.png")
+    person.types("ingest", "raw")
+    out = person.types(
+        "caption",
+        "--caption-model",
+        "caption",
+        "--match-model",
+        "match",
+        "--booru-model",
+        "booru/model.onnx",
+        "--booru-labels",
+        "booru/labels.csv",
+    ).out
+    assert "by caption on cpu" in out
+    assert "loss" in person.types("train", "--base-model", "base", "--steps", "2").out
+    wrong = person.types("caption", "--caption-model", "tiny-base", expect=2)
+    assert "tiny-base is a model for base, not for caption" in wrong.err
+
+
+def test_any_folder_of_pictures_with_texts_can_be_trained_on(person: Person) -> None:
+    put(person, "a.png", size=(128, 128))
+    (person.file("raw") / "a.txt").write_text("a mandelbrot set")
+    done = person.types("train", "raw", "--steps", "3", "--name", "my net!", "--json")
+    assert Path(done.json["weights"]).name == "my_net.pt"
+    assert done.json["steps"] == 3
+
+
+def test_names_with_newlines_bad_bytes_and_control_characters_work_and_cannot_move_the_cursor(person: Person) -> None:
+    put(person, "a.png")
+    content = (person.file("raw") / "a.png").read_bytes()
+    raw = os.fsencode(person.file("raw"))
+    for n, name in enumerate((b"new\nline.png", b"bad\xff.PNG", b"esc\x1b[31m.png", b"n" * 250 + b".png", b"a.jpg")):
+        with open(raw + b"/" + name, "wb") as file:  # noqa: PTH123  # a name of bytes
+            file.write(content + bytes(n + 1))
+    with open(raw + b"/broken\x1b[2J.png", "wb") as file:  # noqa: PTH123
+        file.write(b"nothing")
+    done = person.types("ingest", "raw", expect=3)
+    assert "\x1b" not in done.out
+    assert "\\x1b[2J" in done.out
+    assert len(list(person.file("dataset").glob("*.png"))) == 6
+    person.types("caption", "--booru")
+    person.types("review")
+    assert person.types("status", "--json").json["pictures"] == 7
+
+
+def test_two_commands_do_not_write_at_the_same_time(person: Person) -> None:
+    from capprep.workspace import Workspace
+
+    put(person, "a.png")
+    person.types("ingest", "raw")
+    with Workspace(person.folder) as workspace:
+        workspace.lock()
+        assert "another capprep command is working" in person.types("ingest", "raw", expect=1).err
+        assert "1 picture" in person.types("status").out  # reading is always possible
+
+
+def test_a_workspace_of_a_newer_version_is_not_touched(person: Person) -> None:
+    import sqlite3
+
+    put(person, "a.png")
+    person.types("ingest", "raw")
+    with sqlite3.connect(person.file(".capprep/capprep.db")) as db:
+        db.execute("PRAGMA user_version = 999")
+    db.close()
+    assert "made by a newer capprep" in person.types("status", expect=1).err
+
+
+def test_a_file_that_is_no_database_is_an_error_with_a_way_out(person: Person) -> None:
+    person.file(".capprep").mkdir()
+    person.file(".capprep/capprep.db").write_bytes(b"not a database" * 100)
+    assert "cannot be opened" in person.types("status", expect=1).err
+
+
+def test_killed_in_the_middle_the_next_run_completes(person: Person) -> None:
+    put(person, *(f"{n:02}.png" for n in range(40)), size=(1200, 1100))
+    for _ in range(2):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "capprep", "ingest", "raw", "--workers", "0"],
+            cwd=person.folder,
+            env={**os.environ, **person.environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        blobs = person.file(".capprep/blobs")
+        before = len(list(blobs.glob("*/*"))) if blobs.exists() else 0
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and process.poll() is None:
+            if blobs.exists() and len(list(blobs.glob("*/*"))) > before + 10:
+                break
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+    done = person.types("ingest", "raw", "--json").json
+    assert done["pictures"] == 40
+    assert len(list(person.file("dataset").glob("*.png"))) == 40
+    assert not list(person.file("dataset").glob(".tmp*"))
+
+
+def test_the_demo_goes_the_whole_way_and_the_second_time_computes_nothing(person: Person) -> None:
+    out = person.without("CAPPREP_PROFILE").types("demo", "show", "--count", "6", "--steps", "4").out
+    for command in ("$ capprep ingest", "$ capprep caption --blip --booru", "$ capprep review", "$ capprep train"):
+        assert command in out
+    for made in ("show/dataset", "show/report.html", ".pt"):
+        assert made in out[out.index("made:") :]
+    assert "random weights" in out
+    assert "truncated" in out
+    again = person.types("demo", "show", "--count", "6", "--steps", "4").out
+    assert "0 read now, 7 known before" in again
+    assert again.count("nothing to compute") == 4
+    assert "finished before" in again
+
+
+def test_help_answers_fast_and_imports_neither_torch_nor_numpy(person: Person) -> None:
+    code = "import sys\nfrom capprep.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass\n" + (
+        "heavy = {'torch', 'transformers', 'diffusers', 'onnxruntime', 'cv2', 'numpy', 'PIL', 'ray', 'rich'} & set(sys.modules)\n"
+        "print('HEAVY', sorted(heavy), file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **person.environment},
+        check=True,
+    )
+    assert "HEAVY []" in done.stderr
+    assert "capprep caption --blip --booru" in done.stdout
+    best = min(_seconds(person, "--help") for _ in range(5))
+    # compared with starting Python at all, since machines differ
+    assert best < 0.3 or best < 4 * min(_bare_python(person) for _ in range(5))
+
+
+def _seconds(person: Person, *arguments: str) -> float:
+    started = time.perf_counter()
+    subprocess.run(
+        [sys.executable, "-m", "capprep", *arguments],
+        env={**os.environ, **person.environment},
+        capture_output=True,
+        check=True,
+    )
+    return time.perf_counter() - started
+
+
+def _bare_python(person: Person) -> float:
+    started = time.perf_counter()
+    subprocess.run(
+        [sys.executable, "-c", "pass"], env={**os.environ, **person.environment}, capture_output=True, check=True
+    )
+    return time.perf_counter() - started
