@@ -19,7 +19,7 @@ setup: $(STAMP) ## Make the virtual environment and install everything into it
 $(STAMP): pyproject.toml Makefile
 	PYTHON="$(PYTHON)" sh .ci/venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(TORCH)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev,serve]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev]"
 	@touch $@
 
 .PHONY: demo

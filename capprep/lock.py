@@ -336,11 +336,11 @@ def _missing(model: Model, pin: Pin, why: str) -> ModelMissing:
     size = f" ({pin.shown_size})" if pin.shown_size else ""
     ways = []
     if model.repository:
-        ways += [
-            f"with a network: capprep models pull {model.name}",
+        ways.append(f"with a network: capprep models pull {model.name}")
+        ways.append(
             f"without one: fetch {model.origin(pin)} from the Hugging Face hub on another machine,"
-            f" and name its file or folder with --{model.role}-model",
-        ]
+            f" and name its file or folder with --{model.role}-model"
+        )
     ways.append("or use the small built-in models, which need neither: add --profile tiny")
     return ModelMissing(f"{model.name} needs the file {pin.name}{size}, and {why}", "\n".join(ways))
 

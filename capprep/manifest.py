@@ -72,8 +72,8 @@ def from_folder(folder: Path) -> Manifest:
 def _entry(image: Path) -> Entry:
     caption = image.with_suffix(".txt")
     try:
-        # newline="" keeps the text to the letter, as the webui's trainer reads it
-        text = caption.open(encoding="utf-8", newline="").read() if caption.is_file() else ""
+        # decoded from bytes: reading as text would change line ends, and the webui's trainer reads to the letter
+        text = caption.read_bytes().decode() if caption.is_file() else ""
     except UnicodeDecodeError as error:
         raise DatasetError(f"{caption} is not UTF-8 text", "save it as UTF-8 and try again") from error
     return Entry(image, hashlib.sha256(image.read_bytes()).hexdigest(), text)

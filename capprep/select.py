@@ -217,7 +217,8 @@ def _choice(tag: TagScore, judgements: Judgements, policy: Policy) -> TagChoice:
     if tag.category == RATING:
         reason = "ratings describe the picture, not what is on it"
     elif tag.probability < policy.booru_threshold:
-        reason = f"probability {tag.probability:.2f} is under the threshold {policy.booru_threshold:g}"
+        # without the probability itself, which stands beside it: equal reasons are shown as one
+        reason = f"its probability is under the threshold {policy.booru_threshold:g}"
     elif not text:
         reason = "nothing is left of it as words"
     else:

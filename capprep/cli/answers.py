@@ -108,10 +108,10 @@ def answer_words(
     written = sum(example.text is not None for example in selection.examples)
     stages = {step.stage.name for step in steps}
     lost = [left for left in selection.left_out if left.stage in stages]
+    pictures = plural(len(selection.examples), "picture")
     lines = [
         *notice_lines(session),
-        f"{plural(written, 'text')} for {plural(len(selection.examples), 'picture')}"
-        f" in {shown_path(workspace.dataset)}/",
+        f"{plural(written, 'text')} for {pictures} in {shown_path(workspace.dataset)}/",
     ]
     lines += [work_line(step, tallies[step.stage.name]) for step in steps]
     lines.append(

@@ -33,8 +33,9 @@ from capprep.workspace import Workspace
 def ingest(session: Session, places: tuple[Path, ...], picture: Picture, workers: int | None) -> None:
     """Turn folders of pictures into exact squares.
 
-    Whatever cannot be used is named with its reason. SRC are folders, searched to the bottom, or files. The squares are written to dataset/ as PNG; the
-    sources are never touched. Run it again after adding or taking away pictures: only what is new is read.
+    SRC are folders, searched to the bottom, or files. The squares are written to dataset/ as PNG; whatever
+    cannot be used is named with its reason. The sources are never touched. Run it again after adding or
+    taking away pictures: only what is new is read.
     """
     step = pipeline.Step(picture, LocalEngine(workers=os.cpu_count() or 1 if workers is None else workers))
     with session.workspace(create=True) as workspace:
@@ -51,10 +52,8 @@ def _lines(
     workspace: Workspace, size: int, refreshed: pipeline.Refreshed, tally: Tally, lost: Sequence[LeftOut]
 ) -> list[str]:
     examples = refreshed.selection.examples
-    lines = [
-        f"{plural(len(examples), 'picture')} of {size}x{size} in {shown_path(workspace.dataset)}/"
-        f"  ({tally.computed} read now, {tally.known} known before)"
-    ]
+    pictures = f"{plural(len(examples), 'picture')} of {size}x{size} in {shown_path(workspace.dataset)}/"
+    lines = [f"{pictures}  ({tally.computed} read now, {tally.known} known before)"]
     enlarged = [f"{printable(e.sources[0])} {1 / e.picture.scale:.2f}x" for e in examples if e.picture.scale < 1]
     if enlarged:
         more = f", and {len(enlarged) - SHOWN} more" if len(enlarged) > SHOWN else ""

@@ -80,18 +80,16 @@ class Session:
             yield watch
 
 
-def session_options(command: Command) -> Command:
-    """Add -w, --profile and --json, and call the command with the `Session` they make."""
-
-    @click.option(
+_COMMON = (
+    click.option(
         "-w",
         "--workspace",
         "workspace_folder",
         type=click.Path(file_okay=False, path_type=Path),
         metavar="DIR",
         help="The folder to work in  [default: the nearest one with a workspace, from here upwards, or here]",
-    )
-    @click.option(
+    ),
+    click.option(
         "--profile",
         "profile_name",
         default="default",
@@ -99,8 +97,14 @@ def session_options(command: Command) -> Command:
         envvar="CAPPREP_PROFILE",
         metavar="NAME",
         help="Which models: default (the pinned real ones) or tiny (small, built in, offline).",
-    )
-    @click.option("--json", "as_json", is_flag=True, help="Answer with one JSON object, for programs.")
+    ),
+    click.option("--json", "as_json", is_flag=True, help="Answer with one JSON object, for programs."),
+)
+
+
+def session_options(command: Command) -> Command:
+    """Add -w, --profile and --json, last in the help, and call the command with the `Session` they make."""
+
     @functools.wraps(command)
     def wrapped(*args: Any, workspace_folder: Path | None, profile_name: str, as_json: bool, **kwargs: Any) -> Any:
         here = Path.cwd()
@@ -108,9 +112,17 @@ def session_options(command: Command) -> Command:
         lock = read_lock()
         lock.profile(profile_name)
         session = Session(root, profile_name, lock, _read_settings(root), as_json)
-        click.get_current_context().obj = session
         return command(session, *args, **kwargs)
 
+    def bare() -> None:
+        """Takes the common options."""
+
+    for add in reversed(_COMMON):
+        add(bare)
+    # Click shows what was added last first; these go before the command's own and so come after them
+    common: Any = bare
+    decorated: Any = wrapped
+    decorated.__click_params__ = [*common.__click_params__, *getattr(command, "__click_params__", ())]
     return wrapped  # type: ignore[return-value]  # functools.wraps keeps the name, not the type
 
 
@@ -138,7 +150,6 @@ def config_options(cls: type[Config], section: str) -> Callable[[Command], Comma
         decorated: Any = wrapped
         for field, described in reversed(list(options(cls))):
             decorated = _click_option(prefix, field, described)(decorated)
-        decorated.sections = {**getattr(command, "sections", {}), cls: section}
         return decorated  # type: ignore[no-any-return]  # the decorated function still is the command
 
     return decorate

@@ -64,8 +64,9 @@ def train(
     base = load_base(found.path, where, base_dtype(trainconfig.precision, where))
     plan = loop.describe(trainconfig, base)
     session.note(
-        f"{plural(len(examples.entries), 'picture')}, base model {found.name} on {where}, {plan.parameters:,} parameters:"
-        f" file {plan.file_bytes / 1e6:.1f} MB, training memory {plan.training_bytes / 1e6:.0f} MB beside the base model"
+        f"{plural(len(examples.entries), 'picture')}, base model {found.name} on {where},"
+        f" {plan.parameters:,} parameters, a file of {plan.file_bytes / 1e6:.1f} MB,"
+        f" {plan.training_bytes / 1e6:.1f} MB of memory beside the base model"
     )
     with _bar(session, trainconfig.steps) as progress:
         result = loop.train(

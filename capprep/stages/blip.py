@@ -29,7 +29,9 @@ class Blip(Stage):
         flag="--blip-prompt",
         metavar="TEXT",
     )
-    num_beams: int = option(3, "Beams of the search; 1 is greedy and fastest.", flag="--beams", minimum=1, maximum=16)
+    num_beams: int = option(
+        3, "Beams of the search; 1 is greedy and fastest.", flag="--beams", minimum=1, maximum=16, metavar="N"
+    )
     min_new_tokens: int = option(
         5, "Shortest caption in tokens.", flag="--min-tokens", minimum=0, maximum=100, metavar="N"
     )

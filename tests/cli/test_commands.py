@@ -19,7 +19,9 @@ from .conftest import Person
 def put(person: Person, *names: str, size: tuple[int, int] = (600, 520)) -> None:
     person.file("raw").mkdir(exist_ok=True)
     for n, name in enumerate(names):
-        Image.effect_mandelbrot(size, (-2.0 + n / 9, -1.2, 1.0, 1.2), 40).convert("RGB").save(person.file("raw") / name)
+        Image.effect_mandelbrot(size, (-2.0, -1.2 + n / 99, 1.0, 1.2), 40).convert("RGB").save(
+            person.file("raw") / name
+        )
 
 
 def texts(person: Person) -> dict[str, str]:
@@ -285,10 +287,15 @@ def test_the_demo_goes_the_whole_way_and_the_second_time_computes_nothing(person
 
 
 def test_help_answers_fast_and_imports_neither_torch_nor_numpy(person: Person) -> None:
-    code = "import sys\nfrom capprep.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass\n" + (
-        "heavy = {'torch', 'transformers', 'diffusers', 'onnxruntime', 'cv2', 'numpy', 'PIL', 'ray', 'rich'} & set(sys.modules)\n"
-        "print('HEAVY', sorted(heavy), file=sys.stderr)"
-    )
+    code = """
+import sys
+from capprep.cli import main
+try:
+    main(["--help"])
+except SystemExit:
+    heavy = {"torch", "transformers", "diffusers", "onnxruntime", "cv2", "numpy", "PIL", "ray", "rich"}
+    print("HEAVY", sorted(heavy & set(sys.modules)), file=sys.stderr)
+"""
     done = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,

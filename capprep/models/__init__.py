@@ -1,0 +1,1 @@
+"""Adapters of the networks; torch, transformers, diffusers and onnxruntime live here."""

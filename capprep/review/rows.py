@@ -1,0 +1,147 @@
+"""A selection as the rows that the report shows: the standing of each picture, a row for each tag, the set in words."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from capprep.agreement import CONTRADICTED, SUPPORTED, UNKNOWN, Verdict
+from capprep.select import Example, Selection, TagChoice
+
+UNSCORED = "unscored"
+"""The standing of a text that was never compared with its pictures."""
+
+STANDINGS = (CONTRADICTED, UNKNOWN, SUPPORTED, UNSCORED)
+"""Worst first."""
+
+_IN_WORDS = {
+    SUPPORTED: "supported",
+    CONTRADICTED: "contradicted",
+    UNKNOWN: "with not enough evidence",
+    UNSCORED: "not scored",
+}
+
+
+@dataclass(frozen=True)
+class TagRow:
+    """One tag over the whole set.
+
+    Attributes:
+        name: The tagger's spelling.
+        text: As written in the text files.
+        category: The tagger's.
+        verdict: Agreement's, or None where not scored.
+        kept: How many pictures have it in their text.
+        dropped: How many pictures had it left out.
+        probability: The tagger's mean over the pictures that keep it; over those it was left out of where none does.
+    """
+
+    name: str
+    text: str
+    category: str
+    verdict: Verdict | None
+    kept: int
+    dropped: int
+    probability: float
+
+
+TagKey = tuple[str, str, str, Verdict | None]
+
+
+def key_of(tag: TagChoice | TagRow) -> TagKey:
+    """What makes two pictures' tags the same row."""
+    return tag.name, tag.text, tag.category, tag.verdict
+
+
+def tag_rows(selection: Selection) -> tuple[TagRow, ...]:
+    """A row for each tag of the set, the one on most pictures first."""
+    kept: dict[TagKey, list[float]] = {}
+    dropped: dict[TagKey, list[float]] = {}
+    for tag in (tag for example in selection.examples for tag in example.tags):
+        (kept if tag.kept else dropped).setdefault(key_of(tag), []).append(tag.probability)
+    rows = []
+    for key in kept | dropped:
+        inside, outside = kept.get(key, []), dropped.get(key, [])
+        counted = inside or outside
+        rows.append(TagRow(*key, len(inside), len(outside), sum(counted) / len(counted)))
+    return tuple(sorted(rows, key=lambda row: (-row.kept, -row.dropped, row.text, row.name)))
+
+
+def state_of(verdict: Verdict | None) -> str:
+    """A verdict's state, `unscored` if there is none."""
+    return UNSCORED if verdict is None else verdict.state
+
+
+def standing(example: Example) -> str:
+    """One word for a picture's whole text, from its caption and the tags it keeps.
+
+    Contradicted if any of them is; else supported if any is; else unknown if any was scored.
+    """
+    states = {state_of(example.caption_verdict), *(state_of(tag.verdict) for tag in example.tags if tag.kept)}
+    return next(state for state in (CONTRADICTED, SUPPORTED, UNKNOWN, UNSCORED) if state in states)
+
+
+def worst_first(examples: Sequence[Example]) -> list[int]:
+    """The places of the pictures in the queue of what to look at first.
+
+    A contradicted caption weighs most, then the number of contradicted tags, then a picture that was
+    enlarged, then how many other pictures fit the caption better. Equals stay in order of arrival.
+    """
+
+    def trouble(example: Example) -> tuple[bool, int, bool, float]:
+        contradicted = sum(tag.kept and state_of(tag.verdict) == CONTRADICTED for tag in example.tags)
+        caption = example.caption_verdict
+        fit = 0.5 if caption is None or caption.auc is None else caption.auc
+        return state_of(caption) != CONTRADICTED, -contradicted, example.picture.scale >= 1, fit
+
+    return sorted(range(len(examples)), key=lambda place: trouble(examples[place]))
+
+
+def tally(states: Iterable[str]) -> dict[str, int]:
+    """How many of each standing, worst first, every standing named."""
+    counted = Counter(states)
+    return {state: counted[state] for state in STANDINGS}
+
+
+def overview(selection: Selection) -> list[str]:
+    """The set in a few sentences; commands to run stand in backticks."""
+    examples = selection.examples
+    if not examples:
+        left = f", and {_count(len(selection.left_out), 'file')} left out" if selection.left_out else ""
+        return [f"No pictures yet{left}. Run `capprep ingest FOLDER` to bring some in."]
+    left = _count(len(selection.left_out), "file") if selection.left_out else "nothing"
+    sentences = [f"{_count(len(examples), 'picture')} in the set, {left} left out."]
+    captions = [state_of(example.caption_verdict) for example in examples if example.caption is not None]
+    tags = [state_of(row.verdict) for row in tag_rows(selection) if row.kept]
+    if not captions and not any(example.tags for example in examples):
+        sentences.append("No captions and no tags yet. Run `capprep caption --blip --booru` to make them.")
+    else:
+        sentences.append(f"{_count(len(captions), 'caption')}{_split(captions)}.")
+        sentences.append(f"{_count(len(tags), 'tag')} in the texts{_split(tags)}.")
+    return sentences + _remarks(examples)
+
+
+def _remarks(examples: Sequence[Example]) -> list[str]:
+    enlarged = sum(example.picture.scale < 1 for example in examples)
+    texts = sum(example.edited for example in examples)
+    pixels = sum(example.pixels_edited for example in examples)
+    remarks = []
+    if enlarged:
+        remarks.append(f"{_count(enlarged, 'picture')} had to be enlarged, which blurs.")
+    if texts or pixels:
+        edited = [_count(n, thing) for n, thing in ((texts, "text"), (pixels, "picture")) if n]
+        remarks.append(f"{' and '.join(edited)} edited by hand.")
+    return remarks
+
+
+def _split(states: Sequence[str]) -> str:
+    """Such as ": 9 supported, 3 contradicted"."""
+    counts = tally(states)
+    order = (SUPPORTED, CONTRADICTED, UNKNOWN, UNSCORED)
+    words = [f"{counts[state]:,} {_IN_WORDS[state]}" for state in order if counts[state]]
+    return ": " + ", ".join(words) if words else ""
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
