@@ -6,7 +6,11 @@ import io
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+
+# the models here are so small that handing work to a second thread takes longer than the work
+torch.set_num_threads(1)
 
 
 @pytest.fixture

@@ -85,7 +85,7 @@ def test_every_command_shown_is_one_the_program_or_the_makefile_takes(page: str,
     program, *arguments = shlex.split(line)
     if program == "make":
         targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
-        assert [argument for argument in arguments if "=" not in argument][0] in targets
+        assert next(argument for argument in arguments if "=" not in argument) in targets
         return
     assert arguments[0] in COMMANDS, line
     command = getattr(importlib.import_module(f"capprep.cli.{arguments[0]}"), arguments[0])

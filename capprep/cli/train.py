@@ -68,7 +68,7 @@ def train(
         f" {plan.parameters:,} parameters, a file of {plan.file_bytes / 1e6:.1f} MB,"
         f" {plan.training_bytes / 1e6:.1f} MB of memory beside the base model"
     )
-    with _bar(session, trainconfig.steps) as progress:
+    with _bar(session) as progress:
         result = loop.train(
             examples,
             base,
@@ -119,6 +119,6 @@ def _name(text: str) -> str:
 
 
 @contextmanager
-def _bar(session: Session, steps: int) -> Iterator[Callable[[Progress], None] | None]:
+def _bar(session: Session) -> Iterator[Callable[[Progress], None] | None]:
     with session.progress() as watch:
-        yield lambda progress: watch(f"loss {progress.smoothed_loss:.4f}", progress.step, steps)
+        yield lambda progress: watch(f"loss {progress.smoothed_loss:.4f}", progress.step, progress.steps)
