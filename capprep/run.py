@@ -6,22 +6,28 @@ import hashlib
 import itertools
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from capprep import image
 from capprep.engines import Engine
 from capprep.stage import Failure, Row, Stage
 from capprep.workspace import Source, Workspace
 
-Watch = Callable[[str, int, int], None]
-"""Told (stage, done, total) after each batch and at the start."""
+
+class Watch(Protocol):
+    """Told how far a stage is: at its start, after each batch, at its end."""
+
+    def __call__(self, stage: str, done: int, total: int, detail: str = "") -> None:
+        """`detail` is a word on how it goes, such as a loss."""
+
 
 BATCH = 16
 
 
-def unwatched(stage: str, done: int, total: int) -> None:
+def unwatched(stage: str, done: int, total: int, detail: str = "") -> None:
     """A `Watch` that looks away."""
 
 

@@ -6,7 +6,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.text import Text
 
 from capprep.run import Watch
@@ -26,20 +35,22 @@ class _Rate(ProgressColumn):
 def bars() -> Iterator[Watch]:
     """One bar for each stage that has something to do, kept when it is done."""
     columns = (
-        TextColumn("{task.description:<14}"),
+        TextColumn("{task.description:<13}"),
         BarColumn(),
         MofNCompleteColumn(),
         _Rate(),
         TimeRemainingColumn(compact=True),
+        TextColumn("{task.fields[detail]}", style="dim"),
     )
     with Progress(*columns, console=Console(stderr=True)) as progress:
-        tasks = {}
+        tasks: dict[str, TaskID] = {}
 
-        def watch(stage: str, done: int, total: int) -> None:
+        def watch(stage: str, done: int, total: int, detail: str = "") -> None:
             if stage not in tasks:
                 if done >= total:
                     return
-                tasks[stage] = progress.add_task(stage, total=total)
-            progress.update(tasks[stage], completed=done, total=total)
+                # what was known before this run counts as done and not towards the rate
+                tasks[stage] = progress.add_task(stage, total=total, completed=done, detail=detail)
+            progress.update(tasks[stage], completed=done, total=total, detail=detail)
 
         yield watch

@@ -121,4 +121,4 @@ def _name(text: str) -> str:
 @contextmanager
 def _bar(session: Session) -> Iterator[Callable[[Progress], None] | None]:
     with session.progress() as watch:
-        yield lambda progress: watch(f"loss {progress.smoothed_loss:.4f}", progress.step, progress.steps)
+        yield lambda progress: watch("train", progress.step, progress.steps, f"loss {progress.smoothed_loss:.4f}")
