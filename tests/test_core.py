@@ -290,6 +290,34 @@ def test_a_changed_file_is_another_picture(fresh) -> None:
         assert len(workspace.pictures()) == 1
 
 
+def test_thousands_of_texts_are_subjects_like_pictures(fresh) -> None:
+    @dataclass(frozen=True)
+    class Words(Stage):
+        name: ClassVar[str] = "words"
+        version: ClassVar[int] = 1
+        subject: ClassVar[str] = "text"  # type: ignore[assignment]
+
+        def load(self, runtime: Runtime) -> Reader:
+            return lambda rows: [Value({"words": len((row.content or b"").split())}) for row in rows]
+
+    with fresh() as workspace:
+        workspace.add_texts("word " * n for n in range(1200))
+        assert run(workspace, Words(), LocalEngine()).computed == 1200
+        workspace.add_texts(["word", "ein Wort mehr"])
+        assert run(workspace, Words(), LocalEngine()).computed == 2
+        assert len(workspace.facts("words")) == len(workspace.texts()) == 1202
+
+
+def test_a_file_that_vanishes_or_cannot_be_opened_is_a_source_with_a_reason(fresh) -> None:
+    with fresh() as workspace:
+        paths = put(workspace.root / "raw", ["a", "b"])
+        (workspace.root / "raw" / "folder").mkdir()
+        paths[0].unlink()
+        tally = run_sources(workspace, Letters(), LocalEngine(), [*paths, workspace.root / "raw" / "folder"])
+        assert (tally.computed, dict(tally.failed)) == (1, {"unreadable": 2})
+        assert [source.reason for source in workspace.sources() if source.id is None] == ["unreadable"] * 2
+
+
 def test_a_key_does_not_depend_on_the_order_or_place_of_anything_but_the_recipe() -> None:
     assert key(Letters(), {}) == key(Letters(), {})
     assert key(Letters(), {}) != key(Letters(upper=True), {})

@@ -44,7 +44,7 @@ def demo(session: Session, folder: Path, count: int, steps: int) -> None:
     made = [folder / "dataset", report, *sorted(folder.glob("runs/*/*.pt"))]
     session.answer(
         "\nmade:\n" + "\n".join(f"  {shown_path(path.absolute())}" for path in made),
-        {"made": [str(path) for path in made]},
+        {"made": [str(path.absolute()) for path in made]},
     )
 
 

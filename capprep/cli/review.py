@@ -51,7 +51,7 @@ def review(session: Session, destination: Path, served: bool, port: int) -> None
         f" {size / 1e6:.1f} MB\nopen it in a browser; next: capprep train"
     )
     counts = verdict_counts(refreshed.selection)
-    data = {**selection_data(refreshed), "report": str(destination), "bytes": size, "verdicts": counts}
+    data = {**selection_data(refreshed), "report": str(destination.absolute()), "bytes": size, "verdicts": counts}
     session.answer(text, data)
 
 

@@ -108,7 +108,7 @@ def session_options(command: Command) -> Command:
     @functools.wraps(command)
     def wrapped(*args: Any, workspace_folder: Path | None, profile_name: str, as_json: bool, **kwargs: Any) -> Any:
         here = Path.cwd()
-        root = workspace_folder or workspaces.find(here) or here
+        root = (workspace_folder or workspaces.find(here) or here).absolute()
         lock = read_lock()
         lock.profile(profile_name)
         session = Session(root, profile_name, lock, _read_settings(root), as_json)

@@ -78,6 +78,17 @@ def test_the_threshold_is_policy_it_runs_no_model_and_is_remembered(person: Pers
     assert texts(person) == few
 
 
+def test_scores_can_be_made_again_alone_and_a_new_threshold_changes_the_texts(person: Person) -> None:
+    put(person, "a.png", "b.png")
+    person.types("ingest", "raw")
+    person.types("caption", "--booru")
+    before = texts(person)
+    again = person.types("score", "--booru-threshold", "0.1", "--json").json
+    assert set(again["stages"]) == {"match.image", "match.text"}
+    assert all(work["computed"] == 0 for work in again["stages"].values())
+    assert texts(person) != before
+
+
 def test_settings_come_from_the_command_line_then_the_file_then_the_profile(person: Person) -> None:
     put(person, "a.png")
     person.file("capprep.toml").write_text("[ingest]\nsize = 256\n[caption]\nmax_new_tokens = 3\nmin_new_tokens = 1\n")
