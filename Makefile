@@ -42,6 +42,7 @@ lint: $(STAMP) ## Check style, types and the direction of imports
 
 .PHONY: slow
 slow: $(STAMP) ## Run the tests that take minutes or gigabytes
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev,ray]"
 	$(BIN)/python -m pytest -m slow
 
 .PHONY: bench

@@ -25,6 +25,10 @@ class Watch(Protocol):
 
 
 BATCH = 16
+"""Rows at a time for a network: enough to keep it busy, few enough for its memory."""
+
+FILES = 4
+"""Files at a time: small, so that a few pictures are enough work for every process."""
 
 
 def unwatched(stage: str, done: int, total: int, detail: str = "") -> None:
@@ -68,7 +72,7 @@ def run_sources(
     engine: Engine,
     paths: Sequence[Path],
     *,
-    batch: int = BATCH,
+    batch: int = FILES,
     watch: Watch = unwatched,
 ) -> Tally:
     """Bring a stage that reads files' bytes up to date for the files given, each opened at most once.

@@ -11,6 +11,7 @@ import click
 from capprep import pipeline
 from capprep.cli.answers import SHOWN, adopted_lines, left_out_lines, plural, printable, selection_data
 from capprep.cli.session import Session, config_options, session_options, shown_path
+from capprep.engines import Engine
 from capprep.engines.local import LocalEngine
 from capprep.errors import EXIT_DONE, EXIT_SOME_FAILED
 from capprep.run import Tally
@@ -30,14 +31,22 @@ from capprep.workspace import Workspace
     metavar="N",
     help="Processes to decode with; 0 for none but this one  [default: one for each core]",
 )
-def ingest(session: Session, places: tuple[Path, ...], picture: Picture, workers: int | None) -> None:
+@click.option(
+    "--engine",
+    "engine_name",
+    default="local",
+    show_default=True,
+    type=click.Choice(["local", "ray"]),
+    help="Where to decode: on this machine, or on the Ray cluster that RAY_ADDRESS names.",
+)
+def ingest(session: Session, places: tuple[Path, ...], picture: Picture, workers: int | None, engine_name: str) -> None:
     """Turn folders of pictures into exact squares.
 
     SRC are folders, searched to the bottom, or files. The squares are written to dataset/ as PNG; whatever
     cannot be used is named with its reason. The sources are never touched. Run it again after adding or
     taking away pictures: only what is new is read.
     """
-    step = pipeline.Step(picture, LocalEngine(workers=os.cpu_count() or 1 if workers is None else workers))
+    step = pipeline.Step(picture, _engine(engine_name, os.cpu_count() or 1 if workers is None else workers))
     with session.workspace(create=True) as workspace:
         with session.progress() as watch:
             tally = pipeline.ingest(workspace, places, step, watch)
@@ -46,6 +55,14 @@ def ingest(session: Session, places: tuple[Path, ...], picture: Picture, workers
         data = {**selection_data(refreshed), "computed": tally.computed, "known": tally.known}
         session.answer("\n".join(_lines(workspace, picture.size, refreshed, tally, lost)), data)
     click.get_current_context().exit(EXIT_SOME_FAILED if lost else EXIT_DONE)
+
+
+def _engine(name: str, workers: int) -> Engine:
+    if name == "local":
+        return LocalEngine(workers=workers)
+    from capprep.engines.ray import RayEngine
+
+    return RayEngine(workers=max(workers, 1))
 
 
 def _lines(

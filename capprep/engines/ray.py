@@ -1,4 +1,7 @@
-"""The engine for several machines: batches go to Ray actors, for which blobs must lie on a shared file system."""
+"""The engine for several machines: batches go to Ray actors.
+
+Pictures' bytes travel with their rows. Stages that read blobs need a workspace on a file system all machines share.
+"""
 
 from __future__ import annotations
 
