@@ -69,7 +69,7 @@ def main() -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--blip", choices=("base", "tiny"), default="base", help="the published size, or the tiny one")
+    parser.add_argument("--blip", choices=("base", "tiny"), default="tiny", help="the published size, or the tiny one")
     parser.add_argument("--pictures", type=int, default=4)
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--tokens", type=int, default=12, help="length of every caption")
