@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import false_discovery_control, mannwhitneyu, rankdata
+from scipy.stats import false_discovery_control, mannwhitneyu
 
 SUPPORTED = "supported"
 CONTRADICTED = "contradicted"
@@ -115,24 +115,31 @@ def tag_verdicts(
 
 def caption_verdicts(
     similarity_NN: NDArray[np.floating],
+    captions: Sequence[str],
     reference_NR: NDArray[np.floating] | None = None,
     thresholds: Thresholds | None = None,
 ) -> list[Verdict]:
     """A verdict for each picture's own caption among N pictures.
 
-    The conformal p-value of picture n is (1 + number of other pictures that fit caption n at least as
-    well) / N after two-way centring; its resolution is 1/N, so few pictures give no evidence.
+    After centring, picture n's fit to its caption is ranked among the other pictures' fits to it, which gives
+    a conformal p-value in each tail, (1 + number at least as extreme) / (1 + number of others). A verdict
+    needs one that survives Benjamini-Hochberg over the captions. The resolution is 1/N, so few pictures give
+    no evidence. Pictures with the very same caption are not others to each other.
 
     Args:
         similarity_NN: Similarity of picture n and the caption of picture m.
+        captions: The N captions.
         reference_NR: See `centred`.
         thresholds: Where a statistic becomes a verdict; the defaults if None.
     """
     limits = thresholds or Thresholds()
-    if not len(similarity_NN):
+    if not captions:
         return []
     residual_NN = centred(similarity_NN, reference_NR)
-    return [_caption_verdict(residual_NN[:, n], n, limits) for n in range(len(residual_NN))]
+    tests = [_caption_test(residual_NN[:, n], n, captions) for n in range(len(captions))]
+    upper = false_discovery_control([test.upper for test in tests])
+    lower = false_discovery_control([test.lower for test in tests])
+    return [_caption_verdict(test, float(q), float(r), limits) for test, q, r in zip(tests, upper, lower, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -185,20 +192,26 @@ def _verdict(test: _Test, adjusted: tuple[float, float] | None, limits: Threshol
     return verdict(UNKNOWN, "weak", reason, test.upper)
 
 
-def _caption_verdict(residual_N: NDArray[np.float64], own: int, limits: Thresholds) -> Verdict:
-    others = len(residual_N) - 1
+def _caption_test(residual_N: NDArray[np.float64], own: int, captions: Sequence[str]) -> _Test:
+    others_M = residual_N[[caption != captions[own] for caption in captions]]
+    count, fit = len(others_M), residual_N[own]
+    above, below = int((others_M >= fit).sum()), int((others_M <= fit).sum())
+    auc = 0.5 + (below - above) / (2 * count) if count else math.nan
+    return _Test(1, count, auc, (1 + above) / (1 + count), (1 + below) / (1 + count), 1 / (1 + count))
+
+
+def _caption_verdict(test: _Test, upper: float, lower: float, limits: Thresholds) -> Verdict:
+    others = test.others
     if others < MIN_OTHERS:
         return Verdict(UNKNOWN, "rare", "too few other pictures to compare with", None, None, 1, others)
-    beaten = float(rankdata(residual_N)[own] - 1) / others
-    better = int((np.delete(residual_N, own) >= residual_N[own]).sum())
-    p = (1 + better) / (others + 1)
-    reason = f"{others - better} of the {others} other pictures fit this caption less well"
-    if p <= limits.discovery_rate:
-        return Verdict(SUPPORTED, "fits", reason, round(beaten, 4), p, 1, others)
-    if beaten < 1 - limits.effect and better >= MIN_OTHERS:
-        reason = f"{better} of the {others} other pictures fit this caption at least as well"
-        return Verdict(CONTRADICTED, "misfit", reason, round(beaten, 4), p, 1, others)
-    return Verdict(UNKNOWN, "weak", reason, round(beaten, 4), p, 1, others)
+    auc, better = round(test.auc, 4), round((1 - test.auc) * others)
+    worse = f"{others - better} of the {others} other pictures fit this caption less well"
+    if upper <= limits.discovery_rate:
+        return Verdict(SUPPORTED, "fits", worse, auc, test.upper, 1, others)
+    if lower <= limits.discovery_rate:
+        reason = f"{better} of the {others} other pictures fit this caption better"
+        return Verdict(CONTRADICTED, "misfit", reason, auc, test.lower, 1, others)
+    return Verdict(UNKNOWN, "weak", worse, auc, test.upper, 1, others)
 
 
 def _pictures(count: int) -> str:

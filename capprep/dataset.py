@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from PIL import Image
+
 from capprep.errors import DatasetError
 from capprep.files import TEMPORARY_PREFIX, write_atomically
 from capprep.manifest import Entry, Manifest, build
-from capprep.select import PIXELS, TEXT, Example, Selection
+from capprep.select import PIXELS, TEXT, Example, Selection, edited_pixels
 from capprep.workspace import Workspace, Written
 
 PICTURE_SUFFIX = ".png"
@@ -23,7 +26,7 @@ class Rendered:
 
     Attributes:
         written: Files written, new or changed.
-        unchanged: Files that already were as they should be.
+        unchanged: Files that already were as they should be, and those a person is just changing.
         removed: Files taken away because their picture or text is no longer in the set.
     """
 
@@ -38,7 +41,7 @@ def adopt(workspace: Workspace, selection: Selection) -> list[str]:
     A file is a person's where it differs from what was written there last, or where nothing was.
 
     Raises:
-        DatasetError: A text file a person edited is not UTF-8.
+        DatasetError: What a person left there is no UTF-8 text, or no square picture.
     """
     adopted = []
     written = workspace.written()
@@ -47,11 +50,11 @@ def adopt(workspace: Workspace, selection: Selection) -> list[str]:
         path = workspace.dataset / name
         if not path.is_file() or _untouched(path, file):
             continue
+        # the status before the content: if a person saves in between, the next run sees another status
+        status = path.stat()
         content = path.read_bytes()
         digest = _digest(content)
-        status = path.stat()
-        if digest not in (file.digest, file.previous):
-            _decide(workspace, file.id, path, content)
+        if digest not in (file.digest, file.previous) and _decide(workspace, file, path, content):
             adopted.append(name)
         workspace.set_written([Written(name, file.id, digest, None, status.st_size, status.st_mtime_ns)])
     return adopted
@@ -60,26 +63,29 @@ def adopt(workspace: Workspace, selection: Selection) -> list[str]:
 def render(workspace: Workspace, selection: Selection) -> Rendered:
     """Make `dataset/` what the selection says, after `adopt` has seen to a person's edits.
 
-    Every file is written whole; a crash leaves the old or the new one, and which of the two is known.
+    Every file is written whole; a crash leaves the old or the new one, and which of the two is known. A file
+    that a person changes while this runs is left alone, for the next `adopt`.
     """
     workspace.dataset.mkdir(exist_ok=True)
     for left_behind in workspace.dataset.glob(TEMPORARY_PREFIX + "*"):
         left_behind.unlink()
     known = workspace.written()
-    wanted = {name: (example, content) for example in selection.examples for name, content in _files(example)}
+    wanted = {name: (example, digest) for example in selection.examples for name, digest in _files(example)}
     removed = _remove(workspace, [file for name, file in known.items() if name not in wanted])
-    due = [
-        (name, example, digest)
+    due = {
+        name: (example, digest)
         for name, (example, digest) in wanted.items()
         if not _is_there(workspace.dataset / name, known.get(name), example, digest)
-    ]
+    }
     # first what will be there, with what may still be there: after a crash in between both are ours
     workspace.set_written(
         Written(name, example.id, digest, known[name].digest if name in known else None)
-        for name, example, digest in due
+        for name, (example, digest) in due.items()
     )
-    workspace.set_written([_write(workspace, name, example, digest) for name, example, digest in due])
-    return Rendered(len(due), len(wanted) - len(due), removed)
+    done = [_write(workspace, name, *due[name], known.get(name)) for name in due]
+    workspace.set_written(file for file in done if file is not None)
+    written = sum(file is not None for file in done)
+    return Rendered(written, len(wanted) - written, removed)
 
 
 def manifest(workspace: Workspace, selection: Selection) -> Manifest:
@@ -113,20 +119,29 @@ def _files(example: Example) -> Iterator[tuple[str, str]]:
         yield text, _digest(example.text.encode())
 
 
-def _untouched(path: Path, file: Written) -> bool:
-    status = path.stat()
-    return (status.st_size, status.st_mtime_ns) == (file.bytes, file.mtime_ns)
+def _untouched(path: Path, file: Written | None) -> bool:
+    """True if a file is as it was last written, or not there."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return True
+    return file is not None and (status.st_size, status.st_mtime_ns) == (file.bytes, file.mtime_ns)
 
 
 def _digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def _decide(workspace: Workspace, subject: str, path: Path, content: bytes) -> None:
+def _decide(workspace: Workspace, file: Written, path: Path, content: bytes) -> bool:
+    """Keep a person's file as a decision; False where it says the same as what was written."""
     if path.suffix == PICTURE_SUFFIX:
-        workspace.decide(subject, PIXELS, workspace.add_blob(content))
-        return
-    workspace.decide(subject, TEXT, _text(path, content))
+        workspace.decide(file.id, PIXELS, edited_pixels(_side(path, content), workspace.blobs.add(content)))
+        return True
+    text = _text(path, content)
+    if _digest(text.encode()) == file.digest:
+        return False
+    workspace.decide(file.id, TEXT, text)
+    return True
 
 
 def _text(path: Path, content: bytes) -> str:
@@ -135,6 +150,21 @@ def _text(path: Path, content: bytes) -> str:
         return content.decode("utf-8-sig").rstrip("\r\n")
     except UnicodeDecodeError as error:
         raise DatasetError(f"{path} was edited and is not UTF-8 text", "save it as UTF-8 and try again") from error
+
+
+def _side(path: Path, content: bytes) -> int:
+    """The side in pixels of a square PNG that a person left."""
+    try:
+        with Image.open(io.BytesIO(content), formats=("PNG",)) as picture:
+            picture.load()
+            width, height = picture.size
+    except Exception as error:  # whatever a decoder raises is about the file
+        raise DatasetError(
+            f"{path} was edited and is no PNG picture: {error}", "save it as PNG, or delete it"
+        ) from error
+    if width != height:
+        raise DatasetError(f"{path} was edited and is {width}x{height}, no square", "cut it square, or delete it")
+    return width
 
 
 def _is_there(path: Path, known: Written | None, example: Example, digest: str) -> bool:
@@ -146,21 +176,24 @@ def _is_there(path: Path, known: Written | None, example: Example, digest: str) 
     return known.digest == digest
 
 
-def _write(workspace: Workspace, name: str, example: Example, digest: str) -> Written:
+def _write(workspace: Workspace, name: str, example: Example, digest: str, known: Written | None) -> Written | None:
+    """Write a file and say as what; None where a person changed it since `adopt`."""
     path = workspace.dataset / name
-    is_text = path.suffix == TEXT_SUFFIX
-    write_atomically(path, (example.text or "").encode() if is_text else workspace.blob(digest).read_bytes())
-    status = path.stat()
-    return Written(name, example.id, digest, None, status.st_size, status.st_mtime_ns)
+    content = (example.text or "").encode() if path.suffix == TEXT_SUFFIX else workspace.blobs.path(digest).read_bytes()
+    status = write_atomically(path, content, ready=lambda: _untouched(path, known))
+    return status and Written(name, example.id, digest, None, status.st_size, status.st_mtime_ns)
 
 
 def _remove(workspace: Workspace, files: list[Written]) -> int:
     """Take away files that are no longer wanted; what a person edited in them was kept by `adopt`."""
-    removed = 0
+    removed, forgotten = 0, []
     for file in files:
         path = workspace.dataset / file.name
+        if not _untouched(path, file):
+            continue
         if path.is_file():
             path.unlink()
             removed += 1
-    workspace.forget_written(file.name for file in files)
+        forgotten.append(file.name)
+    workspace.forget_written(forgotten)
     return removed

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import os
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 
 TEMPORARY_PREFIX = ".tmp-"
 
 
-def write_atomically(path: Path, data: bytes) -> None:
+def write_atomically(path: Path, data: bytes, ready: Callable[[], bool] | None = None) -> os.stat_result | None:
     """Write a file so that at any instant the old or the new content is there, never a part.
+
+    Args:
+        path: Where; folders are made.
+        data: The whole content.
+        ready: Asked just before the file gets its name; where it says no, nothing is written.
+
+    Returns:
+        The new file's status, as it was before anybody else could see the file; None where `ready` said no.
 
     Raises:
         OSError: As from writing; nothing is left behind then.
@@ -23,7 +32,24 @@ def write_atomically(path: Path, data: bytes) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
+            status = os.fstat(file.fileno())
+        if ready is not None and not ready():
+            temporary.unlink()
+            return None
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+    _sync_folder(path.parent)
+    return status
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename last through a loss of power, where a folder can be opened (not on Windows)."""
+    if not hasattr(os, "O_DIRECTORY"):
+        return
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

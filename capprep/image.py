@@ -6,7 +6,7 @@ import io
 import os
 import stat
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,12 @@ from capprep.errors import DatasetError
 
 SUFFIXES = frozenset(".avif .bmp .gif .jfif .jpe .jpeg .jpg .mpo .png .ppm .tif .tiff .webp".split())
 """File suffixes taken for pictures when a folder is searched; what a file is, its content decides."""
+
+FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+"""Containers that are decoded, by Pillow's names; its JPEG opens MPO too.
+
+Left to itself Pillow would hand PostScript to an interpreter.
+"""
 
 MAX_FILE_BYTES = 1 << 30
 MAX_PIXELS = 100_000_000
@@ -82,21 +88,29 @@ def scan(places: Iterable[Path], skip: Iterable[Path] = ()) -> list[Path]:
     Raises:
         DatasetError: A place does not exist.
     """
-    skipped = {folder.absolute() for folder in skip}
+    skipped = {os.path.realpath(folder) for folder in skip}
     found: set[Path] = set()
     for place in places:
-        top = place.absolute()
-        if not os.path.lexists(top):
-            raise DatasetError(f"{place} does not exist", "name a folder of pictures, for example: capprep ingest raw/")
-        if not top.is_dir():
-            found.add(top)
-            continue
-        for folder, folders, names in os.walk(top):
-            folders[:] = [name for name in folders if Path(folder, name) not in skipped and not name.startswith(".")]
-            found.update(
-                Path(folder, name) for name in names if Path(name).suffix.lower() in SUFFIXES and name[0] != "."
+        top = Path(os.path.realpath(place))
+        if any(top.is_relative_to(folder) for folder in skipped):
+            raise DatasetError(
+                f"{place} is where capprep keeps its own work", "name the folder that holds your own pictures"
             )
+        if not top.exists():
+            raise DatasetError(f"{place} does not exist", "name a folder of pictures, for example: capprep ingest raw/")
+        found.update(_pictures_under(top, skipped) if top.is_dir() else [top])
     return sorted(found, key=os.fsencode)
+
+
+def _pictures_under(top: Path, skipped: set[str]) -> Iterator[Path]:
+    """Files with a picture's suffix, and folders that could not be opened, for `read` to say why."""
+    closed: list[Path] = []
+    for folder, folders, names in os.walk(top, onerror=lambda error: closed.append(Path(error.filename))):
+        folders[:] = [name for name in folders if f"{folder}/{name}" not in skipped and not name.startswith(".")]
+        yield from (
+            Path(folder, name) for name in names if Path(name).suffix.lower() in SUFFIXES and not name.startswith(".")
+        )
+    yield from closed
 
 
 def read(path: Path) -> bytes:
@@ -107,6 +121,8 @@ def read(path: Path) -> bytes:
     """
     try:
         status = path.stat()
+        if stat.S_ISDIR(status.st_mode):
+            next(path.iterdir(), None)  # raises the reason why it is here and not what is in it
         # a pipe or a device would be waited for for ever
         if not stat.S_ISREG(status.st_mode):
             raise Unusable("unreadable", "it is not a regular file")
@@ -136,13 +152,13 @@ def decode(content: bytes, background: str) -> Decoded:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of broken metadata, and of sizes, which are checked here
-            with Image.open(io.BytesIO(content)) as image:
+            with Image.open(io.BytesIO(content), formats=FORMATS) as image:
                 _check_shape(image.width, image.height)
                 # the checksums of a PNG, which decoding does not look at; a picture is closed by it
                 image.verify()
-            with Image.open(io.BytesIO(content)) as image:
+            with Image.open(io.BytesIO(content), formats=FORMATS) as image:
                 return _decoded(image, background)
-    except Unusable:
+    except (Unusable, MemoryError):
         raise
     except UnidentifiedImageError as error:
         raise Unusable("not_image", f"it is not a picture: it begins with {content[:12]!r}") from error
@@ -218,6 +234,15 @@ def crop_png(pixels: Image.Image, box: tuple[float, float, float, float], size: 
 
 
 def open_square(path: Path) -> NDArray[np.uint8]:
-    """A stored square's pixels, shape (size, size, 3), RGB."""
-    with Image.open(path) as image:
-        return np.asarray(image.convert("RGB"))
+    """A stored square's pixels, shape (size, size, 3), RGB.
+
+    Raises:
+        Unusable: `square_lost`: the file is gone or damaged.
+    """
+    try:
+        with Image.open(path, formats=("PNG",)) as image:
+            return np.asarray(image.convert("RGB"))
+    except (OSError, SyntaxError, ValueError) as error:
+        raise Unusable(
+            "square_lost", f"its stored square cannot be read ({error}); delete {path} and ingest again"
+        ) from error

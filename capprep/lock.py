@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
+
 from capprep.errors import ConfigError, ModelCorrupt, ModelMissing
 from capprep.files import write_atomically
+
+ROLES = ("caption", "match", "booru", "base")
+"""What commands use models for; each role has an option --ROLE-model."""
+
+CHECKS, PINS = "checks.json", "pins.json"
+"""Files of the state: digests computed before, with the file's status then; digests recorded at the first fetch."""
 
 HUB_TIMEOUT = 10.0
 """Seconds to wait for the hub's first answer."""
@@ -57,7 +66,7 @@ class Model:
 
     Attributes:
         name: Its name in the lock ("blip-base").
-        role: What it is for: "caption", "match", "booru", "wd", "base" or "vae".
+        role: What it is for: one of `ROLES`, or another that no command uses yet.
         about: One line for people.
         repository, revision: On the Hugging Face hub; "" where the files ship with the program.
         licence: Of the weights.
@@ -192,6 +201,7 @@ class Store:
         cache: The hub's cache; None for the user's own.
         endpoint: The hub's address; None for the usual one.
         trust: Believe an earlier check of a file that has not changed since; False reads every file again.
+        record: Remember the digest of a file whose digest nobody knew, and hold later files to it.
     """
 
     def __init__(
@@ -201,9 +211,11 @@ class Store:
         endpoint: str | None = None,
         *,
         trust: bool = True,
+        record: bool = True,
     ) -> None:
         self._state = state or default_state()
         self._trust = trust
+        self._record = record
         self._cache = cache
         self._endpoint = endpoint
 
@@ -223,6 +235,8 @@ class Store:
         digests = {
             pin.name: self._verified(model, pin, path, recorded) for pin, path in zip(model.files, paths, strict=True)
         }
+        if len(paths) > 1 and not model.package:
+            _check_alone(model, paths)
         main = [path for path, pin in zip(paths, model.files, strict=True) if not pin.labels]
         labels = [path for path, pin in zip(paths, model.files, strict=True) if pin.labels]
         folder = Path(os.path.commonpath([path.parent for path in main])) if len(main) > 1 else main[0]
@@ -248,7 +262,12 @@ class Store:
         Raises:
             ModelMissing: There is no such file or folder, or nothing of a model in it.
         """
-        files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.suffix in FOLDER_SUFFIXES)
+        if path.is_file():
+            # a graph over 2 GB keeps its weights beside it, in files whose names begin with its own
+            beside = path.parent.glob(f"{glob.escape(path.name)}?*") if path.suffix == ".onnx" else ()
+            files = [path, *sorted(file for file in beside if file.is_file())]
+        else:
+            files = sorted(file for file in path.rglob("*") if file.suffix in FOLDER_SUFFIXES and file.is_file())
         if not files:
             raise ModelMissing(f"there is no model at {path}", "check the path")
         if labels is not None and not labels.is_file():
@@ -262,13 +281,14 @@ class Store:
     def sha256(self, path: Path) -> str:
         """A file's SHA-256 (hex), remembered as long as its size and time stay the same."""
         status = path.stat()
-        stamp, name = [status.st_size, status.st_mtime_ns], str(path.absolute())
-        checks = self._read("checks.json")
-        if self._trust and name in checks and checks[name][:2] == stamp:
-            return str(checks[name][2])
+        stamp = [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
+        name = str(path.absolute())
+        known = self._read(CHECKS).get(name)
+        if self._trust and known is not None and known[:-1] == stamp:
+            return str(known[-1])
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-        self._write("checks.json", {**self._read("checks.json"), name: [*stamp, digest]})
+        self._remember(CHECKS, name, [*stamp, digest])
         return digest
 
     def _local(self, model: Model, pin: Pin) -> Path | None:
@@ -302,27 +322,49 @@ class Store:
     def _verified(self, model: Model, pin: Pin, path: Path, recorded: list[str]) -> str:
         """The file's digest, once it is known to be the right one."""
         if pin.bytes is not None and path.stat().st_size != pin.bytes:
-            raise _corrupt(model, path, f"has {path.stat().st_size} bytes instead of {pin.bytes}")
+            raise _corrupt(model, pin, path, f"has {path.stat().st_size} bytes instead of {pin.bytes}")
         digest = self.sha256(path)
-        pins = self._read("pins.json")
-        expected = pin.sha256 or pins.get(model.origin(pin))
+        expected = pin.sha256 or self._read(PINS).get(model.origin(pin))
         if expected is None:
-            self._write("pins.json", {**pins, model.origin(pin): digest})
+            if self._record:
+                self._remember(PINS, model.origin(pin), digest)
             recorded.append(pin.name)
         elif digest != expected:
-            raise _corrupt(model, path, f"has the SHA-256 {digest[:16]}… instead of {expected[:16]}…")
+            raise _corrupt(model, pin, path, f"has the SHA-256 {digest[:16]}… instead of {expected[:16]}…")
         return digest
 
     def _read(self, name: str) -> dict[str, Any]:
+        path = self._state / name
         try:
-            return dict(json.loads((self._state / name).read_text(encoding="utf-8")))
+            return dict(json.loads(path.read_text(encoding="utf-8")))
         except FileNotFoundError:
             return {}
-        except ValueError:  # a torn or foreign file: forgetting costs one more check
-            return {}
+        except ValueError as error:
+            if name == CHECKS:  # forgetting costs one more check
+                return {}
+            raise ModelCorrupt(
+                f"{path}, which holds the digests of fetched models, cannot be read: {error}",
+                "mend it, or delete it if you trust the models on this machine",
+            ) from error
 
-    def _write(self, name: str, data: Mapping[str, Any]) -> None:
-        write_atomically(self._state / name, json.dumps(data, indent=1, sort_keys=True).encode())
+    def _remember(self, name: str, entry: str, value: Any) -> None:
+        """Add an entry to a file of the state, one process at a time."""
+        self._state.mkdir(parents=True, exist_ok=True)
+        with FileLock(self._state / f"{name}.lock"):
+            known = {**self._read(name), entry: value}
+            write_atomically(self._state / name, json.dumps(known, indent=1, sort_keys=True).encode())
+
+
+def _check_alone(model: Model, paths: Sequence[Path]) -> None:
+    """Refuse a folder with model files that the lock does not name: they could be loaded instead of those it does."""
+    known = {path.absolute() for path in paths}
+    for folder in {path.parent for path in paths}:
+        for path in sorted(folder.iterdir()):
+            if path.suffix in FOLDER_SUFFIXES and path.absolute() not in known:
+                raise ModelCorrupt(
+                    f"{path} lies beside the files of {model.name}, and models.lock does not name it",
+                    "move it elsewhere; to use it, name its folder as a model of your own",
+                )
 
 
 def _joint(digests: Mapping[str, str]) -> str:
@@ -340,15 +382,18 @@ def _missing(model: Model, pin: Pin, why: str) -> ModelMissing:
         ways.append(
             f"without one: fetch {model.origin(pin)} from the Hugging Face hub on another machine,"
             f" and name its file or folder with --{model.role}-model"
+            if model.role in ROLES
+            else f"without one: fetch {model.origin(pin)} from the Hugging Face hub on another machine"
         )
     ways.append("or use the small built-in models, which need neither: add --profile tiny")
     return ModelMissing(f"{model.name} needs the file {pin.name}{size}, and {why}", "\n".join(ways))
 
 
-def _corrupt(model: Model, path: Path, what: str) -> ModelCorrupt:
+def _corrupt(model: Model, pin: Pin, path: Path, what: str) -> ModelCorrupt:
     return ModelCorrupt(
-        f"{path} {what}: it is damaged, or not the file that models.lock names for {model.name}",
-        f"delete it and run: capprep models pull {model.name}",
+        # in the hub's cache the path is a link, and what has to go is the file behind it
+        f"{pin.name} of {model.name} {what}: it is damaged, or not the file that models.lock names",
+        f"delete {path.resolve()} and run: capprep models pull {model.name}",
     )
 
 

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from capprep import dataset, image
+from capprep.config import options
 from capprep.engines import Engine
 from capprep.errors import DatasetError
 from capprep.facts import (
@@ -24,7 +29,10 @@ from capprep.facts import (
 from capprep.run import Tally, Watch, run, run_sources, unwatched
 from capprep.select import Candidate, LeftOut, Policy, Selection, judge, select, vocabulary
 from capprep.stage import Fact, Failure, Stage
-from capprep.workspace import Source, Workspace
+from capprep.workspace import Source, Workspace, text_id
+
+POLICY = "policy"
+"""The name under which the workspace remembers the thresholds."""
 
 
 @dataclass(frozen=True)
@@ -64,9 +72,7 @@ def ingest(workspace: Workspace, places: Sequence[Path], step: Step, watch: Watc
         DatasetError: A place does not exist, or there is no picture anywhere.
     """
     found = image.scan(places, skip=(workspace.dataset, workspace.runs, workspace.folder))
-    searched = [place.absolute() for place in places]
-    elsewhere = [source.path for source in workspace.sources() if not any(map(source.path.is_relative_to, searched))]
-    kept = [path for path in elsewhere if path.exists()]
+    kept = [source.path for source in workspace.sources() if _may_exist(source.path)]
     paths = sorted({*found, *kept}, key=os.fsencode)
     if not paths and not workspace.pictures():
         raise DatasetError(
@@ -75,6 +81,14 @@ def ingest(workspace: Workspace, places: Sequence[Path], step: Step, watch: Watc
         )
     workspace.forget_sources({source.path for source in workspace.sources()} - set(paths))
     return run_sources(workspace, step.stage, step.engine, paths, watch=watch)
+
+
+def _may_exist(path: Path) -> bool:
+    """False if a file is known to be gone; one that cannot be looked at may be back tomorrow."""
+    try:
+        return path.exists()
+    except OSError:
+        return True
 
 
 def caption(workspace: Workspace, steps: Iterable[Step], watch: Watch = unwatched) -> dict[str, Tally]:
@@ -91,22 +105,22 @@ def caption(workspace: Workspace, steps: Iterable[Step], watch: Watch = unwatche
 
 def score(workspace: Workspace, images: Step, texts: Step, watch: Watch = unwatched) -> dict[str, Tally]:
     """Bring the vectors of all pictures, captions and tags up to date."""
-    workspace.add_texts(vocabulary(candidates(workspace)))
+    workspace.set_texts(vocabulary(candidates(workspace)))
     return caption(workspace, (images, texts), watch)
 
 
-def refresh(workspace: Workspace, policy: Policy | None = None) -> Refreshed:
+def refresh(workspace: Workspace, policy: Mapping[str, Any] | None = None) -> Refreshed:
     """Select, see to a person's edits in `dataset/`, and render what follows.
 
     Args:
         workspace: Where.
-        policy: Thresholds, remembered from now on; None for those last used here.
+        policy: Fields of `Policy` that change, remembered from now on.
 
     Raises:
-        DatasetError: A text file a person edited is not UTF-8.
+        DatasetError: What a person left in `dataset/` is no UTF-8 text, or no square picture.
     """
-    if policy is not None:
-        workspace.set_setting("policy", asdict(policy))
+    if policy:
+        workspace.set_setting(POLICY, {**asdict(current_policy(workspace)), **policy})
     selection = selected(workspace)
     adopted = dataset.adopt(workspace, selection)
     if adopted:
@@ -118,18 +132,31 @@ def selected(workspace: Workspace) -> Selection:
     """The selection under the policy last used; reads facts and writes nothing."""
     policy = current_policy(workspace)
     pictures = candidates(workspace)
-    texts = {fact_id: fact for fact_id, fact in workspace.facts(MATCH_TEXT).items() if isinstance(fact, Fact)}
-    vectors = {
-        text: embedding_from_json(texts[text_id].data)
-        for text_id, text in workspace.texts().items()
-        if text_id in texts
-    }
-    return select(pictures, unreadable(workspace), judge(pictures, vectors, policy), workspace.decisions(), policy)
+    judgements = judge(pictures, _vectors(workspace, pictures), policy)
+    return select(pictures, unreadable(workspace), judgements, workspace.decisions(), policy)
+
+
+def _vectors(workspace: Workspace, pictures: Sequence[Candidate]) -> dict[str, NDArray[np.float32]]:
+    """The vector of each text of these pictures, made by the same matcher as the pictures' own.
+
+    Of these pictures only: verdicts must not depend on texts that were there once.
+    """
+    if workspace.fields(MATCH_TEXT) != workspace.fields(MATCH_IMAGE):
+        return {}
+    facts = workspace.facts(MATCH_TEXT)
+    vectors = {}
+    for text in vocabulary(pictures):
+        fact = facts.get(text_id(text))
+        if isinstance(fact, Fact):
+            vectors[text] = embedding_from_json(fact.data)
+    return vectors
 
 
 def current_policy(workspace: Workspace) -> Policy:
     """The thresholds last used in this workspace."""
-    return Policy(**(workspace.setting("policy") or {}))
+    known = {field.name for field, _ in options(Policy)}
+    remembered = workspace.setting(POLICY) or {}
+    return Policy(**{name: value for name, value in remembered.items() if name in known})
 
 
 def candidates(workspace: Workspace) -> list[Candidate]:

@@ -104,6 +104,7 @@ def _compute(
         tally.computed += len(batch)
         tally.failed.update(outcome.reason for outcome in outcomes if isinstance(outcome, Failure))
         watch(stage.name, tally.known + tally.computed, total)
+    workspace.make_current(key)
     watch(stage.name, total, total)
     tally.seconds = time.perf_counter() - started
 

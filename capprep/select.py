@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 from capprep import agreement, filewords
 from capprep.agreement import Verdict
 from capprep.config import Config, option
-from capprep.facts import PictureFact, TagScore
+from capprep.facts import PICTURE, PictureFact, TagScore
 
 RATING = "rating"
 
 TEXT = "text"
 """Kind of decision: a person wrote a picture's whole text; the payload is that text."""
 PIXELS = "pixels"
-"""Kind of decision: a person changed a picture in `dataset/`; the payload is its blob's digest."""
+"""Kind of decision: a person changed a picture in `dataset/`; the payload is `edited_pixels`."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,13 @@ class Policy(Config):
 
     booru_threshold: float = option(
         0.5, "Keep a tag whose probability is at least this.", minimum=0.05, maximum=1.0, metavar="P"
+    )
+    max_upscale: float = option(
+        2.0,
+        "Leave out a picture that would have to be enlarged more than this many times.",
+        minimum=1.0,
+        maximum=16.0,
+        metavar="X",
     )
 
 
@@ -161,6 +168,11 @@ class Selection:
     left_out: tuple[LeftOut, ...] = ()
 
 
+def edited_pixels(side: int, digest: str) -> str:
+    """The payload of a `PIXELS` decision: the square's side in pixels and its blob's digest."""
+    return f"{side}:{digest}"
+
+
 def select(
     candidates: Sequence[Candidate],
     unreadable: Sequence[LeftOut],
@@ -180,9 +192,25 @@ def select(
     examples, left_out = [], list(unreadable)
     for candidate in candidates:
         left_out += [LeftOut(candidate.sources, *failure) for failure in candidate.failures]
-        if candidate.picture is not None and candidate.crop is not None:
+        if candidate.picture is None or candidate.crop is None:
+            continue
+        too_small = _too_small(candidate.picture, policy)
+        if too_small:
+            left_out.append(LeftOut(candidate.sources, PICTURE, "too_small", too_small))
+        else:
             examples.append(_example(candidate, candidate.picture, candidate.crop, judgements, decisions, policy))
     return Selection(tuple(examples), tuple(left_out))
+
+
+def _too_small(picture: PictureFact, policy: Policy) -> str:
+    """Why a picture is too small, or ""."""
+    enlarged = 1 / picture.scale
+    if enlarged <= policy.max_upscale:
+        return ""
+    return (
+        f"{picture.width}x{picture.height} would have to be enlarged {enlarged:.2f} times"
+        f" for {picture.size}x{picture.size}; --max-upscale is {policy.max_upscale:g}"
+    )
 
 
 def _example(
@@ -197,18 +225,21 @@ def _example(
     written = decisions.get((candidate.id, TEXT))
     known = candidate.caption is not None or candidate.tags is not None
     kept = [filewords.escape(tag.text) for tag in tags if tag.kept]
+    side, _, painted = decisions.get((candidate.id, PIXELS), "").partition(":")
+    # an edit of a square of another size waits until that size is asked for again
+    pixels_edited = side == str(picture.size)
     return Example(
         id=candidate.id,
         name=candidate.name,
         sources=candidate.sources,
         picture=picture,
-        crop=decisions.get((candidate.id, PIXELS), crop),
+        crop=painted if pixels_edited else crop,
         caption=candidate.caption,
         caption_verdict=judgements.captions.get(candidate.id),
         tags=tags,
         text=written if written is not None else filewords.join(candidate.caption, kept) if known else None,
         edited=written is not None,
-        pixels_edited=(candidate.id, PIXELS) in decisions,
+        pixels_edited=pixels_edited,
     )
 
 
@@ -253,7 +284,8 @@ def judge(candidates: Sequence[Candidate], vectors: Mapping[str, NDArray[np.floa
     similarity_NR = images_ND @ agreement.unit(list(vectors.values())).T
     captioned = [n for n, c in enumerate(seen) if c.caption in column]
     own = [column[seen[n].caption or ""] for n in captioned]
-    verdicts = agreement.caption_verdicts(similarity_NR[np.ix_(captioned, own)], similarity_NR[captioned])
+    words = [seen[n].caption or "" for n in captioned]
+    verdicts = agreement.caption_verdicts(similarity_NR[np.ix_(captioned, own)], words, similarity_NR[captioned])
     captions = {seen[n].id: verdict for n, verdict in zip(captioned, verdicts, strict=True)}
     written = [_written_tags(candidate, policy) for candidate in seen]
     names = sorted(set().union(*written) & column.keys())

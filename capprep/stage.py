@@ -81,7 +81,7 @@ class Runtime:
     Attributes:
         device: "cpu" or "cuda".
         model: The model's file or folder, or None for a stage without one.
-        labels: The file that names a tagger's outputs, or None.
+        labels: The file that names a tagger's outputs; None where the model itself does.
     """
 
     device: str = "cpu"
@@ -95,18 +95,9 @@ class Runtime:
         Raises:
             ValueError: The caller gave none.
         """
-        return _given(self.model)
-
-    @property
-    def needed_labels(self) -> Path:
-        """The labels, likewise."""
-        return _given(self.labels)
-
-
-def _given(path: Path | None) -> Path:
-    if path is None:
-        raise ValueError("this stage needs model files in its Runtime")
-    return path
+        if self.model is None:
+            raise ValueError("this stage needs a model in its Runtime")
+        return self.model
 
 
 @dataclass(frozen=True)

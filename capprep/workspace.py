@@ -16,8 +16,8 @@ from typing import Any, Self
 
 from filelock import FileLock, Timeout
 
+from capprep.blobs import Blobs
 from capprep.errors import WorkspaceError
-from capprep.files import write_atomically
 from capprep.schema import migrate
 from capprep.stage import Fact, Failure, Json, Outcome, Row, Stage, key, recipe
 
@@ -81,6 +81,11 @@ def find(start: Path) -> Path | None:
     return None
 
 
+def text_id(text: str) -> str:
+    """The id of a text as a subject: SHA-256 (hex) of its UTF-8."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 class Workspace:
     """Facts, texts, decisions and blobs of one folder.
 
@@ -101,6 +106,7 @@ class Workspace:
         self.folder = self.root / FOLDER
         self.dataset = self.root / DATASET
         self.runs = self.root / RUNS
+        self.blobs = Blobs(self.folder / "blobs")
         self._lock: FileLock | None = None
         file = self.folder / "capprep.db"
         if not create and not file.is_file():
@@ -112,8 +118,8 @@ class Workspace:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(file, isolation_level=None)
             self._db.execute("PRAGMA journal_mode = WAL")
-            # NORMAL may lose the last transactions on power loss, which the next run computes again
-            self._db.execute("PRAGMA synchronous = NORMAL")
+            # a decision of a person must last through a loss of power; at one transaction a batch it costs little
+            self._db.execute("PRAGMA synchronous = FULL")
             self._db.execute("PRAGMA foreign_keys = ON")
             with self._transaction():
                 migrate(self._db)
@@ -129,6 +135,11 @@ class Workspace:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+        if isinstance(error, sqlite3.Error):
+            raise WorkspaceError(
+                f"{self.folder / 'capprep.db'} cannot be read or written: {error}",
+                "check that the disk is not full; if the file is damaged, move .capprep away and ingest again",
+            ) from error
 
     def close(self) -> None:
         """Close the database and let another command work here."""
@@ -206,20 +217,20 @@ class Workspace:
 
     # --- texts -----------------------------------------------------------------------------------
 
-    def add_texts(self, texts: Iterable[str]) -> None:
-        """Remember texts as subjects, by the SHA-256 of their UTF-8."""
-        rows = [(hashlib.sha256(text.encode()).hexdigest(), text) for text in texts]
+    def set_texts(self, texts: Iterable[str]) -> None:
+        """Make these the texts that are subjects, by the SHA-256 of their UTF-8; facts of others are kept."""
+        rows = [(text_id(text), text) for text in texts]
         with self._transaction():
+            self._db.execute("DELETE FROM text")
             self._db.executemany("INSERT OR IGNORE INTO text (id, content) VALUES (?, ?)", rows)
-
-    def texts(self) -> dict[str, str]:
-        """Every text remembered, by id."""
-        return dict(self._db.execute("SELECT id, content FROM text"))
 
     # --- facts -----------------------------------------------------------------------------------
 
     def begin(self, stage: Stage) -> str:
-        """Make a stage's recipe the current one and return its key.
+        """Note a stage's recipe and return its key.
+
+        It becomes the current one with the first facts recorded under it, or with `make_current`: a stage
+        that cannot even be loaded leaves what was known before in force.
 
         Raises:
             WorkspaceError: A fact that it reads has never been computed here.
@@ -231,8 +242,17 @@ class Workspace:
                 "INSERT OR IGNORE INTO recipe (key, stage, recipe) VALUES (?, ?, ?)",
                 (stage_key, stage.name, json.dumps(recipe(stage, reads), sort_keys=True)),
             )
-            self._db.execute("INSERT OR REPLACE INTO current (stage, key) VALUES (?, ?)", (stage.name, stage_key))
         return stage_key
+
+    def make_current(self, stage_key: str) -> None:
+        """Make a recipe the one its stage is read with."""
+        with self._transaction():
+            self._make_current(stage_key)
+
+    def _make_current(self, stage_key: str) -> None:
+        self._db.execute(
+            "INSERT OR REPLACE INTO current (stage, key) SELECT stage, key FROM recipe WHERE key = ?", (stage_key,)
+        )
 
     def _current_or_raise(self, name: str, reader: str) -> str:
         current = self.current(name)
@@ -261,13 +281,11 @@ class Workspace:
         return {} if row is None else dict(json.loads(row[0])["fields"])
 
     def has(self, stage_key: str, subject: str) -> bool:
-        """True if the fact is known, as a value or as a lasting failure."""
-        return (
-            self._db.execute(
-                "SELECT 1 FROM fact WHERE key = ? AND id = ? AND NOT retry", (stage_key, subject)
-            ).fetchone()
-            is not None
-        )
+        """True if the fact is known, as a lasting failure or as a value whose blobs are there."""
+        row = self._db.execute(
+            "SELECT data, blobs FROM fact WHERE key = ? AND id = ? AND NOT retry", (stage_key, subject)
+        ).fetchone()
+        return row is not None and (row[0] is None or all(path.is_file() for path in self._blobs(row[1]).values()))
 
     def count(self, stage: Stage, stage_key: str) -> int:
         """How many subjects have the fact, as a value or as a lasting failure."""
@@ -333,6 +351,7 @@ class Workspace:
         """Store what a stage learnt of a batch, in one transaction; blobs go to disk before it."""
         rows = [(stage_key, row.id, *self._columns(outcome)) for row, outcome in zip(batch, outcomes, strict=True)]
         with self._transaction():
+            self._make_current(stage_key)
             self._db.executemany(
                 "INSERT OR REPLACE INTO fact (key, id, data, blobs, reason, message, retry)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -342,25 +361,11 @@ class Workspace:
     def _columns(self, outcome: Outcome) -> tuple[str | None, str | None, str | None, str | None, bool]:
         if isinstance(outcome, Failure):
             return None, None, outcome.reason, outcome.message, outcome.retry
-        blobs = {name: self.add_blob(content) for name, content in outcome.blobs.items()}
+        blobs = {name: self.blobs.add(content) for name, content in outcome.blobs.items()}
         return json.dumps(outcome.data), json.dumps(blobs), None, None, False
 
-    # --- blobs -----------------------------------------------------------------------------------
-
-    def add_blob(self, content: bytes) -> str:
-        """Keep bytes under their SHA-256 and return it."""
-        digest = hashlib.sha256(content).hexdigest()
-        path = self.blob(digest)
-        if not path.is_file():
-            write_atomically(path, content)
-        return digest
-
-    def blob(self, digest: str) -> Path:
-        """Where the bytes with this SHA-256 lie."""
-        return self.folder / "blobs" / digest[:2] / digest
-
     def _blobs(self, column: str) -> dict[str, Path]:
-        return {name: self.blob(digest) for name, digest in json.loads(column).items()}
+        return {name: self.blobs.path(digest) for name, digest in json.loads(column).items()}
 
     # --- dataset/ --------------------------------------------------------------------------------
 

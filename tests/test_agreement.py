@@ -83,24 +83,49 @@ def test_too_few_or_too_many_carriers_are_said_to_tell_nothing() -> None:
     assert verdicts[3].auc is None
 
 
-def test_captions_that_fit_are_supported_and_swapped_ones_are_not() -> None:
+def words(count: int) -> list[str]:
+    return [f"caption {n}" for n in range(count)]
+
+
+def test_captions_that_fit_are_supported_and_wrong_ones_contradicted() -> None:
     rng = np.random.default_rng(0)
-    similarity = rng.normal(size=(30, 30)) + 6 * np.eye(30)
-    assert [verdict.state for verdict in caption_verdicts(similarity)].count(SUPPORTED) >= 29
-    swapped = caption_verdicts(np.roll(similarity, 1, axis=1))
-    assert [verdict.state for verdict in swapped].count(SUPPORTED) <= 5
-    assert any(verdict.state == CONTRADICTED for verdict in swapped)
-    assert "29 of the 29 other pictures fit this caption less well" in caption_verdicts(similarity)[0].reason
+    noise = rng.normal(size=(40, 40))
+    fit = caption_verdicts(noise + 6 * np.eye(40), words(40))
+    assert [verdict.state for verdict in fit].count(SUPPORTED) >= 39
+    assert fit[0].reason == "39 of the 39 other pictures fit this caption less well"
+    wrong = caption_verdicts(noise - 6 * np.eye(40), words(40))
+    assert [verdict.state for verdict in wrong].count(CONTRADICTED) >= 39
+    assert "fit this caption better" in wrong[0].reason
+
+
+def test_under_the_null_few_captions_get_a_verdict() -> None:
+    states = [
+        verdict.state
+        for seed in range(20)
+        for verdict in caption_verdicts(np.random.default_rng(seed).normal(size=(30, 30)), words(30))
+    ]
+    assert states.count(SUPPORTED) / len(states) < 0.02
+    assert states.count(CONTRADICTED) / len(states) < 0.02
+
+
+def test_pictures_that_share_a_caption_do_not_count_against_each_other() -> None:
+    groups = np.repeat(np.arange(4), 5)
+    similarity = (groups[:, None] == groups[None, :]) + 0.01 * np.random.default_rng(0).normal(size=(20, 20))
+    shared = caption_verdicts(similarity, [f"group {group}" for group in groups])
+    assert {verdict.state for verdict in shared} == {SUPPORTED}
+    assert {verdict.others for verdict in shared} == {15}
 
 
 def test_a_caption_among_few_pictures_has_no_evidence() -> None:
-    (first, *_) = caption_verdicts(np.eye(3))
+    (first, *_) = caption_verdicts(np.eye(3), words(3))
     assert (first.state, first.kind) == (UNKNOWN, "rare")
+    (alone, _) = caption_verdicts(np.zeros((2, 2)), ["the same", "the same"])
+    assert (alone.state, alone.others) == (UNKNOWN, 0)
 
 
 def test_no_tag_at_all_is_no_verdict() -> None:
     assert tag_verdicts(np.zeros((5, 0)), np.zeros((5, 0), dtype=bool)) == []
-    assert caption_verdicts(np.zeros((0, 0))) == []
+    assert caption_verdicts(np.zeros((0, 0)), []) == []
 
 
 def test_one_tag_alone_is_judged_against_the_reference_vocabulary() -> None:

@@ -301,11 +301,38 @@ def test_thousands_of_texts_are_subjects_like_pictures(fresh) -> None:
             return lambda rows: [Value({"words": len((row.content or b"").split())}) for row in rows]
 
     with fresh() as workspace:
-        workspace.add_texts("word " * n for n in range(1200))
+        workspace.set_texts("word " * n for n in range(1200))
         assert run(workspace, Words(), LocalEngine()).computed == 1200
-        workspace.add_texts(["word", "ein Wort mehr"])
-        assert run(workspace, Words(), LocalEngine()).computed == 2
-        assert len(workspace.facts("words")) == len(workspace.texts()) == 1202
+        workspace.set_texts(["word ", "ein Wort mehr"])
+        assert run(workspace, Words(), LocalEngine()).computed == 1
+        workspace.set_texts("word " * n for n in range(1200))
+        assert run(workspace, Words(), LocalEngine()).computed == 0
+
+
+def test_a_stage_that_cannot_be_loaded_leaves_what_was_known_in_force(fresh) -> None:
+    @dataclass(frozen=True)
+    class Broken(Length):
+        def load(self, runtime: Runtime) -> Reader:
+            raise WorkspaceError("no model")
+
+    with fresh() as workspace:
+        compute(workspace, put(workspace.root / "raw", ["ab"]))
+        before = everything(workspace)
+        with pytest.raises(WorkspaceError, match="no model"):
+            run(workspace, Broken("words"), LocalEngine())
+        assert everything(workspace) == before
+
+
+def test_a_fact_whose_blob_is_gone_is_computed_again(fresh) -> None:
+    with fresh() as workspace:
+        paths = put(workspace.root / "raw", ["ab"])
+        compute(workspace, paths)
+        before = everything(workspace)
+        for fact in workspace.facts("letters").values():
+            assert isinstance(fact, Fact)
+            fact.blobs["whole"].unlink()
+        compute(workspace, paths)
+        assert everything(workspace) == before
 
 
 def test_a_file_that_vanishes_or_cannot_be_opened_is_a_source_with_a_reason(fresh) -> None:

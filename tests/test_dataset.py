@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import io
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from capprep import dataset, files
 from capprep.errors import DatasetError
@@ -17,6 +21,13 @@ from capprep.select import PIXELS, TEXT, Example, Selection
 from capprep.workspace import Source, Workspace
 
 FACT = PictureFact(8, 8, "PNG", "RGB", 1, 1, (0.0, 0.0, 8.0, 8.0), 1.0, 8)
+
+
+def png(shade: int, size: tuple[int, int] = (8, 8)) -> bytes:
+    """A small picture file."""
+    buffer = io.BytesIO()
+    Image.new("L", size, shade).save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 @pytest.fixture
@@ -30,15 +41,16 @@ def selection(workspace: Workspace, *texts: str | None) -> Selection:
     decisions = workspace.decisions()
     examples = []
     for n, text in enumerate(texts):
-        crop = workspace.add_blob(f"picture {n}".encode())
+        crop = workspace.blobs.add(png(n))
         edited = decisions.get((f"id{n}", TEXT))
+        side, _, painted = decisions.get((f"id{n}", PIXELS), "").partition(":")
         examples.append(
             Example(
                 f"id{n}",
                 f"{n:05d}-p",
                 ("p",),
                 FACT,
-                decisions.get((f"id{n}", PIXELS), crop),
+                painted if side == "8" else crop,
                 None,
                 None,
                 (),
@@ -61,9 +73,9 @@ def contents(workspace: Workspace) -> dict[str, bytes]:
 def test_every_picture_gets_a_png_and_its_exact_text_without_a_line_end(workspace: Workspace) -> None:
     refresh(workspace, "ein Märchen", "b")
     assert contents(workspace) == {
-        "00000-p.png": b"picture 0",
+        "00000-p.png": png(0),
         "00000-p.txt": "ein Märchen".encode(),
-        "00001-p.png": b"picture 1",
+        "00001-p.png": png(1),
         "00001-p.txt": b"b",
     }
 
@@ -86,7 +98,7 @@ def test_a_file_somebody_took_away_comes_back(workspace: Workspace) -> None:
     refresh(workspace, "a")
     (workspace.dataset / "00000-p.png").unlink()
     refresh(workspace, "a")
-    assert (workspace.dataset / "00000-p.png").read_bytes() == b"picture 0"
+    assert (workspace.dataset / "00000-p.png").read_bytes() == png(0)
 
 
 @pytest.mark.parametrize("written", [b"my own words", b"my own words\n", b"\xef\xbb\xbfmy own words\r\n"])
@@ -129,13 +141,74 @@ def test_a_text_that_was_there_before_the_first_rendering_is_kept(workspace: Wor
 def test_a_picture_painted_over_by_hand_is_kept_and_comes_back(workspace: Workspace) -> None:
     refresh(workspace, "a")
     path = workspace.dataset / "00000-p.png"
-    path.write_bytes(b"painted over")
+    path.write_bytes(png(200))
     refresh(workspace, "a")
-    assert path.read_bytes() == b"painted over"
+    assert path.read_bytes() == png(200)
     refresh(workspace)  # the picture leaves the set, and returns
     assert not path.exists()
     refresh(workspace, "a")
-    assert path.read_bytes() == b"painted over"
+    assert path.read_bytes() == png(200)
+
+
+@pytest.mark.parametrize(("content", "said"), [(b"no picture", "is no PNG"), (png(1, (8, 9)), "is 8x9, no square")])
+def test_a_picture_that_a_person_broke_is_named_and_not_touched(
+    workspace: Workspace, content: bytes, said: str
+) -> None:
+    refresh(workspace, "a")
+    path = workspace.dataset / "00000-p.png"
+    path.write_bytes(content)
+    with pytest.raises(DatasetError, match=said):
+        refresh(workspace, "a")
+    assert path.read_bytes() == content
+
+
+def test_saving_the_same_text_with_a_line_end_is_no_decision(workspace: Workspace) -> None:
+    refresh(workspace, "a")
+    path = workspace.dataset / "00000-p.txt"
+    path.write_bytes(b"a\n")
+    assert refresh(workspace, "b")[0] == []
+    assert workspace.decisions() == {}
+    assert path.read_bytes() == b"b"
+
+
+def test_what_a_person_saves_while_we_write_is_neither_overwritten_nor_taken_for_ours(workspace: Workspace) -> None:
+    refresh(workspace, "a", "b")
+    path = workspace.dataset / "00000-p.txt"
+    real = files.write_atomically
+
+    def save_first(target: Path, data: bytes, ready: Callable[[], bool]) -> os.stat_result | None:
+        if target == path:
+            path.write_bytes(b"saved in between")
+        return real(target, data, ready)
+
+    def save_after(target: Path, data: bytes, ready: Callable[[], bool]) -> os.stat_result | None:
+        status = real(target, data, ready)
+        if target == path:
+            path.write_bytes(b"saved right after")
+        return status
+
+    for moment, saved in ((save_first, b"saved in between"), (save_after, b"saved right after")):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(dataset, "write_atomically", moment)
+            dataset.render(workspace, selection(workspace, f"new for {saved!r}", "b"))
+        assert path.read_bytes() == saved
+        refresh(workspace, "newer", "b")
+        assert path.read_bytes() == saved
+        assert workspace.decisions()[("id0", TEXT)] == saved.decode()
+        workspace._db.execute("DELETE FROM decision")
+        refresh(workspace, "a", "b")
+
+
+def test_what_a_person_saves_just_before_it_is_taken_away_stays(workspace: Workspace) -> None:
+    refresh(workspace, "a")
+    path = workspace.dataset / "00000-p.txt"
+    now = selection(workspace)
+    dataset.adopt(workspace, now)
+    path.write_bytes(b"saved in between")
+    dataset.render(workspace, now)
+    assert path.read_bytes() == b"saved in between"
+    refresh(workspace)
+    assert workspace.decisions()[("id0", TEXT)] == "saved in between"
 
 
 def test_files_that_are_none_of_ours_are_left_alone(workspace: Workspace) -> None:
@@ -171,11 +244,11 @@ def test_killed_during_any_write_the_next_run_completes_and_takes_nothing_for_an
         refresh(workspace, *before)
         left = [writes]
 
-        def write(path: Path, data: bytes) -> None:
+        def write(path: Path, data: bytes, ready: Callable[[], bool]) -> os.stat_result | None:
             if not left[0]:
                 raise Killed
             left[0] -= 1
-            files.write_atomically(path, data)
+            return files.write_atomically(path, data, ready)
 
         now = selection(workspace, *after)  # its blobs are written before the kill
         patch.setattr(dataset, "write_atomically", write)

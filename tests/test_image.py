@@ -165,3 +165,18 @@ def test_folders_are_searched_to_the_bottom_for_picture_suffixes_in_any_case(tmp
     assert image.scan([tmp_path / "notes.txt"]) == [tmp_path / "notes.txt"]
     with pytest.raises(DatasetError, match="does not exist"):
         image.scan([tmp_path / "nowhere"])
+
+
+def test_our_own_folders_are_never_searched_however_they_are_named(tmp_path: Path) -> None:
+    for name in ("raw/a.png", "dataset/b.png"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).touch()
+    (tmp_path / "link").symlink_to(tmp_path)
+    for place in (tmp_path, tmp_path / "raw" / "..", tmp_path / "link"):
+        assert image.scan([place], skip=[tmp_path / "dataset"]) == [tmp_path / "raw" / "a.png"]
+    with pytest.raises(DatasetError, match="keeps its own work"):
+        image.scan([tmp_path / "link" / "dataset"], skip=[tmp_path / "dataset"])
+
+
+def test_postscript_reaches_no_interpreter() -> None:
+    assert reason(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n") == "not_image"

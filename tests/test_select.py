@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -9,7 +11,18 @@ from hypothesis import strategies as st
 
 from capprep.errors import ConfigError
 from capprep.facts import PictureFact, TagScore
-from capprep.select import PIXELS, TEXT, Candidate, Judgements, LeftOut, Policy, judge, select, vocabulary
+from capprep.select import (
+    PIXELS,
+    TEXT,
+    Candidate,
+    Judgements,
+    LeftOut,
+    Policy,
+    edited_pixels,
+    judge,
+    select,
+    vocabulary,
+)
 
 PICTURE = PictureFact(640, 480, "JPEG", "RGB", 1, 1, (80.0, 0.0, 560.0, 480.0), 480 / 512, 512)
 TAGS = (
@@ -73,8 +86,10 @@ def test_a_persons_text_wins_whatever_the_models_say() -> None:
 
 
 def test_a_persons_pixels_win() -> None:
-    (example,) = chosen(candidate(), decisions={("id1", PIXELS): "c9"}).examples
+    (example,) = chosen(candidate(), decisions={("id1", PIXELS): edited_pixels(512, "c9")}).examples
     assert (example.crop, example.pixels_edited) == ("c9", True)
+    (other,) = chosen(candidate(), decisions={("id1", PIXELS): edited_pixels(768, "c9")}).examples
+    assert (other.crop, other.pixels_edited) == ("c0", False)
 
 
 def test_there_is_no_text_before_a_caption_or_tags() -> None:
@@ -90,6 +105,14 @@ def test_a_failed_picture_is_left_out_with_its_reason_and_files_that_never_opene
     assert len(selection.examples) == 1
     assert [left.reason for left in selection.left_out] == ["unreadable", "truncated"]
     assert selection.left_out[1].to_json()["sources"] == ("raw/cat 2.jpg",)
+
+
+def test_how_much_a_picture_may_be_enlarged_is_policy() -> None:
+    small = candidate(picture=dataclasses.replace(PICTURE, scale=0.4))
+    (left,) = chosen(small).left_out
+    assert left.reason == "too_small"
+    assert "enlarged 2.50 times for 512x512; --max-upscale is 2" in left.message
+    assert len(chosen(small, policy=Policy(max_upscale=2.5)).examples) == 1
 
 
 @given(st.text(), st.integers(1, 99999))

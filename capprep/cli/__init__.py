@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 from collections.abc import Sequence
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import click
 
 from capprep import __version__
-from capprep.errors import CapprepError
+from capprep.errors import EXIT_ERROR, CapprepError
 
 COMMANDS = {
     "ingest": "Turn folders of pictures into exact squares.",
@@ -58,6 +59,13 @@ class _LazyGroup(click.Group):
             for line in error.hint.splitlines():
                 click.echo(f"  {line}", err=True)
             ctx.exit(error.exit_status)
+        except OSError as error:
+            # `main` of Click knows what a closed pipe means
+            if error.errno == errno.EPIPE:
+                raise
+            click.secho(f"error: {error.filename or 'a file'}: {error.strerror or error}", fg="red", err=True)
+            click.echo("  check that it may be read and written and that the disk is not full", err=True)
+            ctx.exit(EXIT_ERROR)
         except KeyboardInterrupt:
             click.echo("stopped; run the same command again to go on from here", err=True)
             ctx.exit(130)

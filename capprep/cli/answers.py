@@ -90,6 +90,19 @@ def selection_data(refreshed: Refreshed) -> dict[str, Any]:
     }
 
 
+def note_changes(session: Session, workspace: Workspace, steps: Sequence[Step]) -> None:
+    """Say which settings differ from those the facts at hand were made with, since all is made again with them."""
+    for step in steps:
+        before, now = workspace.fields(step.stage.name), asdict(step.stage)
+        changes = [
+            "another model" if name == "weights" else f"{name} {before[name]} before, {now[name]} now"
+            for name in now
+            if name in before and before[name] != now[name]
+        ]
+        if changes:
+            session.note(f"{step.stage.name}: {', '.join(changes)}; what was made so before is kept")
+
+
 def work_line(step: Step, tally: Tally) -> str:
     """What a stage did, where, and how fast."""
     if not tally.computed:

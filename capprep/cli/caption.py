@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 from capprep import pipeline
 from capprep.cli import resolve
-from capprep.cli.answers import answer_words
-from capprep.cli.session import Session, config_options, session_options
-from capprep.select import Policy
+from capprep.cli.answers import answer_words, note_changes
+from capprep.cli.session import Session, config_options, policy_options, session_options
 from capprep.stages.blip import Blip
 
 
@@ -19,7 +19,7 @@ from capprep.stages.blip import Blip
 @click.option("--blip/--no-blip", "with_blip", default=None, help="Write a sentence for each picture with BLIP.")
 @click.option("--booru/--no-booru", "with_booru", default=None, help="Tag each picture with DeepDanbooru.")
 @config_options(Blip, "caption")
-@config_options(Policy, "caption")
+@policy_options("caption", "booru_threshold")
 @resolve.device_option
 @resolve.caption_model_option
 @resolve.booru_model_option
@@ -30,7 +30,7 @@ def caption(
     with_blip: bool | None,
     with_booru: bool | None,
     blip: Blip,
-    policy: Policy,
+    policy: dict[str, Any],
     device: str,
     caption_model: str | None,
     booru_model: str | None,
@@ -52,6 +52,7 @@ def caption(
         if otherwise if with_booru is None else with_booru:
             steps.append(resolve.booru_step(session, booru_model, booru_labels, device))
         images, texts = resolve.match_steps(session, match_model, device, blip.dtype)
+        note_changes(session, workspace, [*steps, images])
         with session.progress() as watch:
             tallies = pipeline.caption(workspace, steps, watch)
             tallies |= pipeline.score(workspace, images, texts, watch)

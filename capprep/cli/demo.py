@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 from pathlib import Path
 
 import click
@@ -31,16 +33,15 @@ def demo(session: Session, folder: Path, count: int, steps: int) -> None:
     raw = folder / "raw"
     drawn = draw_samples(raw, count, seed=1)
     _break_one(drawn[0], raw / BROKEN)
-    click.echo(f"{shown_path(raw.absolute())}/: {len(drawn)} drawn pictures and one broken file")
     report = folder / "report.html"
     common = ["-w", str(folder), "--profile", "tiny"]
-    for arguments in (
-        ["ingest", str(raw), *common],
-        ["caption", "--blip", "--booru", *common],
-        ["review", str(report), *common],
-        ["train", "--name", "demo", "--steps", str(steps), *common],
-    ):
-        _run(arguments)
+    # a program reads one JSON object; what a person would see goes to stderr then
+    with contextlib.redirect_stdout(sys.stderr) if session.as_json else contextlib.nullcontext():
+        click.echo(f"{shown_path(raw.absolute())}/: {len(drawn)} drawn pictures and one broken file")
+        _run(["ingest", str(raw), *common])
+        _run(["caption", "--blip", "--booru", *common])
+        _run(["review", str(report), *common])
+        _run(["train", "--name", "demo", "--steps", str(steps), *common])
     made = [folder / "dataset", report, *sorted(folder.glob("runs/*/*.pt"))]
     session.answer(
         "\nmade:\n" + "\n".join(f"  {shown_path(path.absolute())}" for path in made),

@@ -5,12 +5,21 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
 from capprep import pipeline
-from capprep.cli.answers import SHOWN, adopted_lines, left_out_lines, plural, printable, selection_data
-from capprep.cli.session import Session, config_options, session_options, shown_path
+from capprep.cli.answers import (
+    SHOWN,
+    adopted_lines,
+    left_out_lines,
+    note_changes,
+    plural,
+    printable,
+    selection_data,
+)
+from capprep.cli.session import Session, config_options, policy_options, session_options, shown_path
 from capprep.engines import Engine
 from capprep.engines.local import LocalEngine
 from capprep.errors import EXIT_DONE, EXIT_SOME_FAILED
@@ -24,6 +33,7 @@ from capprep.workspace import Workspace
 @click.argument("places", metavar="SRC...", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
 @session_options
 @config_options(Picture, "ingest")
+@policy_options("ingest", "max_upscale")
 @click.option(
     "--workers",
     type=click.IntRange(min=0),
@@ -39,7 +49,14 @@ from capprep.workspace import Workspace
     type=click.Choice(["local", "ray"]),
     help="Where to decode: on this machine, or on the Ray cluster that RAY_ADDRESS names.",
 )
-def ingest(session: Session, places: tuple[Path, ...], picture: Picture, workers: int | None, engine_name: str) -> None:
+def ingest(
+    session: Session,
+    places: tuple[Path, ...],
+    picture: Picture,
+    policy: dict[str, Any],
+    workers: int | None,
+    engine_name: str,
+) -> None:
     """Turn folders of pictures into exact squares.
 
     SRC are folders, searched to the bottom, or files. The squares are written to dataset/ as PNG; whatever
@@ -48,9 +65,10 @@ def ingest(session: Session, places: tuple[Path, ...], picture: Picture, workers
     """
     step = pipeline.Step(picture, _engine(engine_name, os.cpu_count() or 1 if workers is None else workers))
     with session.workspace(create=True) as workspace:
+        note_changes(session, workspace, [step])
         with session.progress() as watch:
             tally = pipeline.ingest(workspace, places, step, watch)
-        refreshed = pipeline.refresh(workspace)
+        refreshed = pipeline.refresh(workspace, policy)
         lost = [left for left in refreshed.selection.left_out if left.stage in ("source", picture.name)]
         data = {**selection_data(refreshed), "computed": tally.computed, "known": tally.known}
         session.answer("\n".join(_lines(workspace, picture.size, refreshed, tally, lost)), data)

@@ -61,6 +61,8 @@ def find_model(session: Session, role: str, given: str | None, labels: Path | No
     store = Store()
     if given is not None and given not in session.lock.models:
         return store.given(Path(given), labels)
+    if labels is not None:
+        raise ConfigError("--booru-labels is for a tagger of your own", "name its .onnx file with --booru-model")
     model = session.lock.named(given or session.profile.models[role])
     if model.role != role:
         raise ConfigError(f"{model.name} is a model for {model.role}, not for {role}", "see: capprep models list")

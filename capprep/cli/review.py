@@ -66,7 +66,7 @@ def _report(session: Session) -> tuple[Report, pipeline.Refreshed]:
             raise DatasetError("there is no picture to report on", "run `capprep ingest FOLDER` first")
         report = Report(
             selection=selection,
-            crops={example.crop: workspace.blob(example.crop) for example in selection.examples},
+            crops={example.crop: workspace.blobs.path(example.crop) for example in selection.examples},
             title=f"{workspace.root.name}: pictures and their words",
             facts=_facts(workspace),
             notices=_notices(session, workspace),

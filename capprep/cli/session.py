@@ -8,7 +8,7 @@ import json
 import os
 import sys
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,6 +21,7 @@ from capprep.config import Config, Option, options
 from capprep.errors import ConfigError
 from capprep.lock import Lock, Profile, read_lock
 from capprep.run import Watch, unwatched
+from capprep.select import Policy
 from capprep.workspace import Workspace
 
 SETTINGS = "capprep.toml"
@@ -132,24 +133,44 @@ def config_options(cls: type[Config], section: str) -> Callable[[Command], Comma
     A value comes from the command line, else from the section of `capprep.toml`, else from the profile, else
     it is the default. Place it below `session_options`.
     """
+    return _options(cls, section, [field.name for field, _ in options(cls)], build=lambda values: cls(**values))
+
+
+def policy_options(section: str, *names: str) -> Callable[[Command], Command]:
+    """Add some options of `Policy` to a command and call it with those that are set, as `policy`.
+
+    What is not set by the command line, `capprep.toml` or the profile stays as it was last used.
+    """
+
+    def build(values: dict[str, Any]) -> dict[str, Any]:
+        Policy(**values)  # a bad value fails here
+        return values
+
+    return _options(Policy, section, names, build)
+
+
+def _options(
+    cls: type[Config], section: str, names: Sequence[str], build: Callable[[dict[str, Any]], Any]
+) -> Callable[[Command], Command]:
     prefix = cls.__name__.lower()
 
     def decorate(command: Command) -> Command:
         @functools.wraps(command)
         def wrapped(session: Session, *args: Any, **kwargs: Any) -> Any:
-            given = {field.name: kwargs.pop(f"{prefix}_{field.name}") for field, _ in options(cls)}
+            given = {name: kwargs.pop(f"{prefix}_{name}") for name in names}
             context = click.get_current_context()
             typed = {
                 name: value
                 for name, value in given.items()
                 if context.get_parameter_source(f"{prefix}_{name}") is ParameterSource.COMMANDLINE
             }
-            kwargs[prefix] = cls(**{**_configured(session, cls, section), **typed})
+            kwargs[prefix] = build({**_configured(session, cls, section, names), **typed})
             return command(session, *args, **kwargs)
 
         decorated: Any = wrapped
         for field, described in reversed(list(options(cls))):
-            decorated = _click_option(prefix, field, described)(decorated)
+            if field.name in names:
+                decorated = _click_option(prefix, field, described)(decorated)
         return decorated  # type: ignore[no-any-return]  # the decorated function still is the command
 
     return decorate
@@ -173,9 +194,9 @@ def _click_option(prefix: str, field: dataclasses.Field[Any], described: Option)
     )
 
 
-def _configured(session: Session, cls: type[Config], section: str) -> dict[str, Any]:
+def _configured(session: Session, cls: type[Config], section: str, names: Sequence[str]) -> dict[str, Any]:
     """The fields that the profile and, before it, `capprep.toml` set."""
-    fields = {field.name: field for field, _ in options(cls)}
+    fields = {field.name: field for field, _ in options(cls) if field.name in names}
     profile = session.profile.settings.get(section, {})
     written = session.settings.get(section, {})
     values = {name: value for name, value in {**profile, **written}.items() if name in fields}

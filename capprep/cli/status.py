@@ -23,9 +23,10 @@ def status(session: Session, failed: bool) -> None:
     """
     with session.workspace(write=False) as workspace:
         selection = pipeline.selected(workspace)
-        total = len(workspace.pictures())
+        present = {subject for _, subject in workspace.pictures()}
+        total = len(present)
         done = {
-            name: sum(isinstance(fact, Fact) for fact in workspace.facts(name).values())
+            name: sum(isinstance(fact, Fact) and subject in present for subject, fact in workspace.facts(name).items())
             if workspace.current(name)
             else None
             for name in STAGES

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import multiprocessing
 import signal
 from collections import deque
@@ -13,7 +14,9 @@ from dataclasses import dataclass, field
 
 from capprep.stage import Failure, Outcome, Reader, Row, Runtime, Stage
 
-CRASHED = Failure("crashed", "reading it killed the worker process twice: it is broken, or needs too much memory")
+CRASHED = Failure(
+    "crashed", "reading it killed the worker process twice: it is broken, or needs too much memory", retry=True
+)
 
 Batch = Sequence[Row]
 
@@ -43,32 +46,26 @@ class LocalEngine:
 
     def _in_processes(self, stage: Stage, batches: Iterable[Batch]) -> Iterator[tuple[Batch, Sequence[Outcome]]]:
         """As many batches under way as keep every worker busy, and no more: memory stays bounded."""
-        ahead = 2 * self.workers
         pending: deque[tuple[Batch, Future[Sequence[Outcome]]]] = deque()
         pool = self._pool(self.workers)
+        remaining = iter(batches)
         try:
-            for batch in batches:
-                pending.append((batch, pool.submit(_work, stage, self.runtime, batch)))
-                if len(pending) < ahead:
-                    continue
-                oldest, future = pending.popleft()
-                outcomes = _result(future)
-                if outcomes is None:
-                    # whichever row killed it, all that was under way is lost: do it again row by row
-                    lost = [oldest, *(waiting for waiting, _ in pending)]
-                    pending.clear()
+            while True:
+                try:
+                    for batch in itertools.islice(remaining, 2 * self.workers - len(pending)):
+                        pending.append((batch, _submit(pool, stage, self.runtime, batch)))
+                    if not pending:
+                        return
+                    done = pending[0][0], pending[0][1].result()
+                except BrokenProcessPool:
+                    # whichever row killed a worker, all that was under way is lost: do it again row by row
                     pool.shutdown(wait=True, cancel_futures=True)
-                    yield from self._one_by_one(stage, lost)
+                    yield from self._one_by_one(stage, [batch for batch, _ in pending])
+                    pending.clear()
                     pool = self._pool(self.workers)
                 else:
-                    yield oldest, outcomes
-            while pending:
-                oldest, future = pending.popleft()
-                outcomes = _result(future)
-                if outcomes is None:
-                    yield from self._one_by_one(stage, [oldest, *(waiting for waiting, _ in pending)])
-                    return
-                yield oldest, outcomes
+                    pending.popleft()
+                    yield done
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
@@ -77,9 +74,11 @@ class LocalEngine:
         for batch in batches:
             outcomes: list[Outcome] = []
             for row in batch:
-                with self._pool(1) as pool:
-                    alone = _result(pool.submit(_work, stage, self.runtime, [row]))
-                outcomes.append(CRASHED if alone is None else alone[0])
+                try:
+                    with self._pool(1) as pool:
+                        outcomes += pool.submit(_work, stage, self.runtime, [row]).result()
+                except BrokenProcessPool:
+                    outcomes.append(CRASHED)
             yield batch, outcomes
 
     def _pool(self, workers: int) -> ProcessPoolExecutor:
@@ -88,12 +87,14 @@ class LocalEngine:
         return ProcessPoolExecutor(workers, mp_context=context, initializer=_ignore_interrupts)
 
 
-def _result(future: Future[Sequence[Outcome]]) -> Sequence[Outcome] | None:
-    """The outcomes, or None where the worker was killed."""
+def _submit(pool: ProcessPoolExecutor, stage: Stage, runtime: Runtime, batch: Batch) -> Future[Sequence[Outcome]]:
+    """A batch handed to the pool; where the pool is already broken, a future that says so when it is asked."""
     try:
-        return future.result()
-    except BrokenProcessPool:
-        return None
+        return pool.submit(_work, stage, runtime, batch)
+    except BrokenProcessPool as error:
+        broken: Future[Sequence[Outcome]] = Future()
+        broken.set_exception(error)
+        return broken
 
 
 def _ignore_interrupts() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -47,7 +48,8 @@ class OnnxTagger:
 
     Args:
         model: The `.onnx` file; input name, size and batch are read from it.
-        labels: Its names, in the order of its outputs; see `read_labels`.
+        labels: Its names, in the order of its outputs, see `read_labels`; None where the graph's own metadata has
+            them, as a Python or JSON list under "tags".
         device: "cpu" or "cuda".
 
     Raises:
@@ -56,15 +58,15 @@ class OnnxTagger:
         DeviceError: The session did not come to stand on "cuda".
     """
 
-    def __init__(self, model: Path, labels: Path, device: str = "cpu") -> None:
-        self.labels = read_labels(labels)
+    def __init__(self, model: Path, labels: Path | None, device: str = "cpu") -> None:
         self._model = model
         self._session = onnx_session(model, device)
+        self.labels = _labels_inside(self._session, model) if labels is None else read_labels(labels)
         self._input, self._batch, self._size = _input(self._session, model)
         width = self._width()
         if width != len(self.labels):
             raise ModelMismatch(
-                f"{model} has {width} outputs and {labels} has {len(self.labels)} labels",
+                f"{model} has {width} outputs and {labels or 'its metadata'} has {len(self.labels)} labels",
                 "use the label file that was published with this very model",
             )
 
@@ -114,6 +116,23 @@ class OnnxTagger:
                 "name a tagger with DeepDanbooru's interface",
             )
         return answer.astype(np.float32, copy=False)
+
+
+def _labels_inside(session: Any, model: Path) -> tuple[Label, ...]:
+    """The names a graph carries in its metadata."""
+    try:
+        # never eval: the text comes with the file
+        names = ast.literal_eval(session.get_modelmeta().custom_metadata_map["tags"])
+    except (KeyError, ValueError, SyntaxError, MemoryError, RecursionError) as error:
+        raise ModelMismatch(
+            f"{model} does not say what its outputs are called", "name its tag list with --booru-labels FILE"
+        ) from error
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise _not_labels(model, "its metadata is no list of names")
+    labels = tuple(Label(name, "rating" if name.startswith(RATING) else "general") for name in names)
+    for line, label in enumerate(labels, start=1):
+        _check_name(label.name, line, model)
+    return labels
 
 
 def read_labels(path: Path) -> tuple[Label, ...]:

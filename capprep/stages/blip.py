@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 from capprep.config import option
-from capprep.facts import BLIP, CROP, PICTURE
-from capprep.image import open_square
-from capprep.stage import Outcome, Reader, Row, Runtime, Stage, Value
+from capprep.errors import ConfigError
+from capprep.facts import BLIP, PICTURE
+from capprep.stage import Reader, Runtime, Stage, Value
+from capprep.stages.squares import Squares, read_squares
 
 DTYPES = ("float32", "bfloat16", "float16")
 
@@ -42,15 +42,23 @@ class Blip(Stage):
     repetition_penalty: float = 1.1
     dtype: str = option("float32", "Number format of the captioner and the matcher.", choices=DTYPES)
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.min_new_tokens > self.max_new_tokens:
+            raise ConfigError(
+                f"min_new_tokens = {self.min_new_tokens} is over max_new_tokens = {self.max_new_tokens}",
+                "lower --min-tokens or raise --max-tokens",
+            )
+
     def load(self, runtime: Runtime) -> Reader:
         """See `Stage.load`."""
         from capprep.models.blip import BlipCaptioner
 
         captioner = BlipCaptioner(runtime.needed_model, runtime.device, self.dtype)
 
-        def read(rows: Sequence[Row]) -> list[Outcome]:
+        def learn(squares: Squares) -> list[Value]:
             captions = captioner.captions(
-                [open_square(row.facts[PICTURE].blobs[CROP]) for row in rows],
+                squares,
                 prompt=self.prompt,
                 num_beams=self.num_beams,
                 min_new_tokens=self.min_new_tokens,
@@ -60,4 +68,4 @@ class Blip(Stage):
             )
             return [Value({"caption": caption}) for caption in captions]
 
-        return read
+        return lambda rows: read_squares(rows, learn)

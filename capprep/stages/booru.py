@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from capprep.facts import BOORU, CROP, PICTURE, TagScore, tags_to_json
-from capprep.image import open_square
-from capprep.stage import Outcome, Reader, Row, Runtime, Stage, Value
+from capprep.facts import BOORU, PICTURE, TagScore, tags_to_json
+from capprep.stage import Reader, Runtime, Stage, Value
+from capprep.stages.squares import Squares, read_squares
 
 if TYPE_CHECKING:
     from capprep.models.tagger import Label
@@ -32,13 +32,12 @@ class Booru(Stage):
         """See `Stage.load`."""
         from capprep.models.tagger import OnnxTagger
 
-        tagger = OnnxTagger(runtime.needed_model, runtime.needed_labels, runtime.device)
+        tagger = OnnxTagger(runtime.needed_model, runtime.labels, runtime.device)
 
-        def read(rows: Sequence[Row]) -> list[Outcome]:
-            probabilities_NT = tagger.probabilities([open_square(row.facts[PICTURE].blobs[CROP]) for row in rows])
-            return [Value(tags_to_json(self._over_floor(tagger.labels, p_T))) for p_T in probabilities_NT]
+        def learn(squares: Squares) -> list[Value]:
+            return [Value(tags_to_json(self._over_floor(tagger.labels, p_T))) for p_T in tagger.probabilities(squares)]
 
-        return read
+        return lambda rows: read_squares(rows, learn)
 
     def _over_floor(self, labels: Sequence[Label], p_T: NDArray[np.float32]) -> list[TagScore]:
         """The tags at or over the floor, most probable first."""

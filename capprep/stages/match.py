@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from capprep.facts import CROP, MATCH_IMAGE, MATCH_TEXT, PICTURE, embedding_to_json
-from capprep.image import open_square
+from capprep.facts import MATCH_IMAGE, MATCH_TEXT, PICTURE, embedding_to_json
 from capprep.stage import Outcome, Reader, Row, Runtime, Stage, Value
+from capprep.stages.squares import Squares, read_squares
 
 
 @dataclass(frozen=True)
@@ -28,11 +28,10 @@ class MatchImage(Stage):
 
         matcher = BlipMatcher(runtime.needed_model, runtime.device, self.dtype)
 
-        def read(rows: Sequence[Row]) -> list[Outcome]:
-            vectors_ND = matcher.image_embeddings([open_square(row.facts[PICTURE].blobs[CROP]) for row in rows])
-            return [Value(embedding_to_json(vector_D)) for vector_D in vectors_ND]
+        def learn(squares: Squares) -> list[Value]:
+            return [Value(embedding_to_json(vector_D)) for vector_D in matcher.image_embeddings(squares)]
 
-        return read
+        return lambda rows: read_squares(rows, learn)
 
 
 @dataclass(frozen=True)

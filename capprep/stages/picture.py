@@ -29,24 +29,19 @@ class Picture(Stage):
     background: str = option(
         "white", "Colour put behind transparent pictures, by name or as #rrggbb.", metavar="COLOUR"
     )
-    max_upscale: float = option(
-        2.0,
-        "Enlarge a smaller picture at most this many times; beyond it is left out as too_small.",
-        minimum=1.0,
-        maximum=8.0,
-        metavar="X",
-    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.size % 8:
             raise ConfigError(f"size = {self.size} is not possible", "choose a multiple of 8, such as 512 or 768")
         try:
-            ImageColor.getrgb(self.background)
+            red, green, blue, *_ = ImageColor.getrgb(self.background)
         except ValueError as error:
             raise ConfigError(
                 f"background = {self.background!r} is not a colour", "use a name such as white, or #rrggbb"
             ) from error
+        # one spelling for one colour, so that the fact's key is the same
+        object.__setattr__(self, "background", f"#{red:02x}{green:02x}{blue:02x}")
 
     def load(self, runtime: Runtime) -> Reader:
         """See `Stage.load`."""
@@ -62,18 +57,15 @@ class Picture(Stage):
             return self._crop(decoded)
         except image.Unusable as unusable:
             return Failure(unusable.reason, unusable.message)
+        except MemoryError:
+            return Failure("memory", "there was not enough memory to decode it", retry=True)
 
-    def _crop(self, decoded: image.Decoded) -> Outcome:
+    def _crop(self, decoded: image.Decoded) -> Value:
         width, height = decoded.pixels.size
         side = min(width, height)
-        if side * self.max_upscale < self.size:
-            return Failure(
-                "too_small",
-                f"{width}x{height} would have to be enlarged {self.size / side:.2f} times for {self.size}x{self.size};"
-                f" --max-upscale is {self.max_upscale:g}",
-            )
-        left, top = (width - side) / 2, (height - side) / 2
-        box = (left, top, left + side, top + side)
+        # whole pixels: half a pixel off would blur a picture that needs no resizing
+        left, top = (width - side) // 2, (height - side) // 2
+        box = (float(left), float(top), float(left + side), float(top + side))
         fact = PictureFact(
             width,
             height,

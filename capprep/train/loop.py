@@ -90,14 +90,32 @@ def train(
         progress: Called after each update.
 
     Raises:
-        CapprepError: The loss is no number any more, or something given cannot be used; see its subclasses.
+        CapprepError: Another training of this name is under way, the loss is no number any more, or something
+            given cannot be used; see its subclasses.
         KeyboardInterrupt: As asked for; a checkpoint was written first.
     """
     run_folders.check_name(name)
     check_bare(base.unet)
+    with run_folders.alone(runs, name):
+        return _train_alone(manifest, base, base_sha256, config, runs, name, restart, today, progress)
+
+
+def _train_alone(
+    manifest: Manifest,
+    base: BaseModel,
+    base_sha256: str,
+    config: TrainConfig,
+    runs: Path,
+    name: str,
+    restart: bool,
+    today: datetime.date,
+    progress: Callable[[Progress], None] | None,
+) -> TrainResult:
+    """See `train`; nobody else trains this name meanwhile."""
     plan = describe(config, base)
     template = text.read_template(config.template)
-    settings = {**config.learnt_from(), "template": list(template)}
+    # the dtype itself: "auto" is another one on another machine
+    settings = {**config.learnt_from(), "template": list(template), "precision": str(base.dtype)}
     identity = run_folders.digest([settings, manifest.digest, base_sha256, name])
     run = None if restart else run_folders.find(runs, identity)
     if run is not None and run.finished:

@@ -6,12 +6,15 @@ import datetime
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from capprep.errors import CheckpointError, ConfigError
+from filelock import FileLock, Timeout
+
+from capprep.errors import CapprepError, CheckpointError, ConfigError
 from capprep.files import write_atomically
 from capprep.train import checkpoint
 from capprep.train.checkpoint import HypernetworkFile
@@ -97,6 +100,27 @@ def check_name(name: str) -> None:
             f"name = {name!r} is not possible",
             "use letters, digits, and . _ - or spaces inside, up to 100, and not None",
         )
+
+
+@contextmanager
+def alone(runs: Path, name: str) -> Iterator[None]:
+    """Keep other processes from training a hypernetwork of this name here.
+
+    Raises:
+        CapprepError: One already does.
+    """
+    runs.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(runs / f".{name}.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise CapprepError(
+            f"{name} is being trained in {runs} by another process", "wait until it is done, or give another --name"
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def digest(content: Any) -> str:

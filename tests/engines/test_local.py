@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -62,3 +63,19 @@ def test_nothing_to_do_loads_nothing() -> None:
             raise AssertionError("loaded")
 
     assert list(LocalEngine()(Heavy(), [])) == []
+
+
+def test_a_worker_that_dies_before_the_next_batch_comes_costs_only_its_row() -> None:
+    def slowly():
+        for batch in batches([b"kill"] + [b"fine"] * 7, 1):
+            yield batch
+            # long enough for the pool to notice that its worker is dead
+            deadline = time.monotonic() + 0.4
+            while time.monotonic() < deadline:
+                pass
+
+    done = list(LocalEngine(workers=1)(Deadly(), slowly()))
+    assert [outcome for _, of_batch in done for outcome in of_batch] == [
+        CRASHED,
+        *(Value({"n": n}) for n in range(1, 8)),
+    ]

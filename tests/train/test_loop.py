@@ -16,6 +16,7 @@ from capprep.errors import CapprepError, CheckpointError, ConfigError, DatasetEr
 from capprep.manifest import Manifest
 from capprep.models.stable_diffusion import BaseModel
 from capprep.train import previews
+from capprep.train import runs as run_folders
 from capprep.train.batches import draw
 from capprep.train.checkpoint import optimizer_path, read, read_optimizer
 from capprep.train.diffusion import attached
@@ -119,7 +120,7 @@ def test_thirty_steps_are_fifteen_a_stop_and_fifteen_more_bit_for_bit(
     assert rest.resumed_from == (15 if isinstance(error, KeyboardInterrupt) else 12)
     assert outcome(rest) == outcome(whole)
     assert rest.smoothed_loss == whole.smoothed_loss
-    assert len(list((tmp_path / "cut").iterdir())) == 1
+    assert len(list((tmp_path / "cut").glob("*/run.json"))) == 1
 
 
 def test_a_run_killed_before_its_first_checkpoint_begins_again_in_its_folder(train_toy: Train, tmp_path: Path) -> None:
@@ -269,7 +270,7 @@ def test_what_cannot_be_trained_on_leaves_no_folder(train_toy: Train, manifest: 
         train_toy(manifest=Manifest((gone,)))
     with pytest.raises(ConfigError):
         train_toy(name="a/b")
-    assert not (tmp_path / "runs").exists()
+    assert not list((tmp_path / "runs").glob("*/"))
 
 
 def test_a_schedule_that_ends_early_ends_the_run(train_toy: Train) -> None:
@@ -310,3 +311,10 @@ def test_a_gpu_that_is_too_small_is_an_error_that_says_what_to_do(
     with pytest.raises(CapprepError, match="enough memory") as error:
         train_toy()
     assert "--batch-size" in error.value.hint
+
+
+def test_two_trainings_of_one_name_do_not_share_a_folder(train_toy: Train, tmp_path: Path) -> None:
+    with run_folders.alone(tmp_path / "runs", "toy"), pytest.raises(CapprepError, match="by another process") as caught:
+        train_toy(steps=2)
+    assert "--name" in caught.value.hint
+    assert train_toy(steps=2).steps == 2
