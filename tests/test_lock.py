@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import subprocess
 import sys
@@ -133,6 +134,53 @@ def test_without_network_and_file_one_message_names_file_size_way_and_offline_pr
     assert "deepdanbooru/deepdanbooru.onnx (644 MB)" in caught.value.message
     for part in ("capprep models pull deepdanbooru", "--booru-model", "--profile tiny", "deepghs/imgutils-models@"):
         assert part in caught.value.hint
+
+
+def test_model_files_that_the_lock_does_not_name_are_not_loaded_by_the_way(tmp_path: Path, hub: str) -> None:
+    store = Store(tmp_path / "state", tmp_path / "cache", hub)
+    found = store.find(model())
+    (found.path.parent / "model.safetensors").write_bytes(b"planted")
+    with pytest.raises(ModelCorrupt, match=r"model\.safetensors lies beside"):
+        store.find(model())
+
+
+def test_verifying_records_nothing(tmp_path: Path, hub: str) -> None:
+    Store(tmp_path / "state", tmp_path / "cache", hub).find(model())
+    judge = Store(tmp_path / "other", tmp_path / "cache", hub, trust=False, record=False)
+    for _ in range(2):
+        assert judge.find(model(), fetch=False).recorded == ("labels.csv",)
+
+
+def test_digests_recorded_before_are_not_forgotten_in_silence(tmp_path: Path, hub: str) -> None:
+    store = Store(tmp_path / "state", tmp_path / "cache", hub)
+    store.find(model())
+    (tmp_path / "state" / "pins.json").write_text('{"half')
+    with pytest.raises(ModelCorrupt, match=r"pins\.json"):
+        store.find(model())
+
+
+def test_many_processes_remember_all_their_checks(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from capprep.lock import Store\n"
+        "for path in sys.argv[2:]: Store(Path(sys.argv[1])).sha256(Path(path))"
+    )
+    files = [tmp_path / f"{n}.bin" for n in range(24)]
+    for n, path in enumerate(files):
+        path.write_bytes(bytes([n]))
+    started = [
+        subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "state"), *map(str, files[n::3])])
+        for n in range(3)
+    ]
+    assert [process.wait(60) for process in started] == [0, 0, 0]
+    assert len(json.loads((tmp_path / "state" / "checks.json").read_text())) == 24
+
+
+def test_the_weights_beside_a_graph_are_part_of_its_digest(tmp_path: Path) -> None:
+    graph = tmp_path / "tagger.onnx"
+    graph.write_bytes(WEIGHTS)
+    alone = Store(tmp_path / "state").given(graph).sha256
+    (tmp_path / "tagger.onnx_data").write_bytes(LABELS)
+    assert Store(tmp_path / "state").given(graph).sha256 != alone
 
 
 def test_a_file_the_hub_does_not_have_is_reported_likewise(tmp_path: Path, hub: str) -> None:

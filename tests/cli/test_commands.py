@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -12,6 +13,10 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+
+from capprep import pipeline
+from capprep.stages.match import MatchText
+from capprep.workspace import Workspace
 
 from .conftest import Person
 
@@ -87,6 +92,136 @@ def test_scores_can_be_made_again_alone_and_a_new_threshold_changes_the_texts(pe
     assert set(again["stages"]) == {"match.image", "match.text"}
     assert all(work["computed"] == 0 for work in again["stages"].values())
     assert texts(person) != before
+
+
+def test_what_is_not_asked_for_stays_as_it_was_last_used(person: Person) -> None:
+    put(person, "a.png", "b.png")
+    person.types("ingest", "raw")
+    person.types("caption", "--booru", "--booru-threshold", "0.1")
+    before = texts(person)
+    for command in (("score",), ("caption", "--booru"), ("ingest", "raw"), ("review",)):
+        person.types(*command)
+        assert texts(person) == before
+
+
+def test_how_much_may_be_enlarged_is_policy_and_keeps_every_fact(person: Person) -> None:
+    put(person, "big.png")
+    put(person, "small.png", size=(400, 300))
+    person.types("ingest", "raw")
+    person.types("caption", "--booru")
+    done = person.types("ingest", "raw", "--max-upscale", "1", "--json", expect=3).json
+    assert (done["pictures"], done["computed"]) == (1, 0)
+    assert [left["reason"] for left in done["left_out"]] == ["too_small"]
+    done = person.types("ingest", "raw", "--max-upscale", "2", "--json").json
+    assert (done["pictures"], done["texts"]) == (2, 2)
+
+
+def test_a_failed_command_leaves_what_was_made_before(person: Person) -> None:
+    put(person, "a.png")
+    person.types("ingest", "raw")
+    person.types("caption", "--blip")
+    before = texts(person)
+    assert "is over max_new_tokens" in person.types("caption", "--min-tokens", "40", "--max-tokens", "30", expect=2).err
+    broken = person.file("broken")
+    broken.mkdir()
+    (broken / "config.json").write_text("{}")
+    person.types("caption", "--blip", "--caption-model", "broken", expect=1)
+    person.types("review")
+    assert texts(person) == before
+
+
+def test_settings_that_put_everything_out_of_date_are_said(person: Person) -> None:
+    put(person, "a.png")
+    person.types("ingest", "raw", "--size", "256")
+    done = person.types("ingest", "raw")
+    assert "picture: size 256 before, 512 now" in done.err
+
+
+def test_verdicts_do_not_depend_on_texts_that_were_there_once(person: Person, tmp_path: Path) -> None:
+    names = [f"{n}.png" for n in range(7)]
+    put(person, *names)
+    person.types("ingest", "raw")
+    person.types("caption", "--blip-prompt", "two red", "--beams", "1")
+    person.types("caption")
+    fresh = Person(tmp_path / "fresh", person.environment)
+    fresh.folder.mkdir()
+    put(fresh, *names)
+    fresh.types("ingest", "raw")
+    fresh.types("caption")
+
+    def verdicts(somebody: Person) -> list[object]:
+        with Workspace(somebody.folder) as workspace:
+            examples = pipeline.selected(workspace).examples
+        return [(example.caption_verdict, [tag.verdict for tag in example.tags]) for example in examples]
+
+    assert verdicts(person) == verdicts(fresh)
+    assert any(verdict for verdict, _ in verdicts(fresh))
+
+
+def test_vectors_of_different_matchers_are_never_compared(person: Person) -> None:
+    put(person, "a.png", "b.png")
+    person.types("ingest", "raw")
+    person.types("caption")
+    with Workspace(person.folder) as workspace:
+        other = MatchText(weights="another model")
+        workspace.make_current(workspace.begin(other))
+        examples = pipeline.selected(workspace).examples
+    assert all(example.caption_verdict is None for example in examples)
+    person.types("review")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("ingest", "raw"), ("caption",), ("score",), ("review",), ("status",), ("train", "--steps", "2"),
+        ("models", "list"), ("models", "pull"), ("models", "verify"), ("demo", "show", "--count", "2", "--steps", "1"),
+    ],
+    ids=" ".join,
+)  # fmt: skip
+def test_with_json_the_answer_is_one_object_and_nothing_else(person: Person, arguments: tuple[str, ...]) -> None:
+    put(person, "a.png")
+    if arguments[0] in ("caption", "score", "review", "status", "train"):
+        person.types("ingest", "raw")
+    if arguments[0] == "train":
+        person.types("caption")
+    out = person.types(*arguments, "--json").out
+    assert isinstance(json.loads(out), dict)
+    assert out.count("\n") == 1
+
+
+def test_our_own_folders_are_not_ingested(person: Person) -> None:
+    put(person, "a.png")
+    person.types("ingest", "raw")
+    assert person.types("ingest", ".", "--json").json["pictures"] == 1
+    assert "keeps its own work" in person.types("ingest", "dataset", expect=1).err
+
+
+def test_labels_without_a_tagger_of_ones_own_are_refused(person: Person) -> None:
+    put(person, "a.png")
+    person.types("ingest", "raw")
+    person.file("tags.csv").write_text("name,category\ncat,0\n")
+    assert "--booru-model" in person.types("caption", "--booru-labels", "tags.csv", expect=2).err
+
+
+def test_a_damaged_square_costs_one_caption_and_says_how_to_mend_it(person: Person) -> None:
+    put(person, "a.png", "b.png")
+    person.types("ingest", "raw")
+    blob = next(person.file(".capprep/blobs").glob("*/*"))
+    content = blob.read_bytes()
+    blob.write_bytes(content[:100] + bytes(len(content) - 100))
+    done = person.types("caption", "--booru", expect=3)
+    assert "square_lost" in done.out
+    blob.unlink()
+    person.types("ingest", "raw")
+    assert len(person.types("caption", "--booru", "--json").json["left_out"]) == 0
+
+
+def test_a_file_where_a_folder_should_be_is_an_error_in_words(person: Person) -> None:
+    put(person, "a.png")
+    person.file("dataset").write_text("I am in the way")
+    done = person.types("ingest", "raw", expect=1)
+    assert "dataset" in done.err
+    assert person.file("dataset").read_text() == "I am in the way"
 
 
 def test_settings_come_from_the_command_line_then_the_file_then_the_profile(person: Person) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
@@ -302,3 +303,28 @@ def test_a_tagger_with_deepdanboorus_number_of_tags_agrees_with_onnxruntime_alon
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     singles = [session.run(None, {"input_1": p[None].astype(np.float32) / 255})[0] for p in pictures]
     np.testing.assert_allclose(tagger.probabilities(pictures), np.concatenate(singles), atol=1e-5)
+
+
+def with_metadata(path: Path, tags: str | None) -> Path:
+    model = onnx.load(echo(path))
+    if tags is not None:
+        helper.set_model_props(model, {"tags": tags})
+    onnx.save(model, path)
+    return path
+
+
+def test_labels_may_be_in_the_graphs_own_metadata(tmp_path: Path) -> None:
+    tags = [f"tag_{n}" for n in range(191)] + ["rating:safe"]
+    tagger = OnnxTagger(with_metadata(tmp_path / "in.onnx", repr(tags)), None)
+    assert [label.name for label in tagger.labels] == tags
+    assert tagger.labels[-1].category == "rating"
+
+
+@pytest.mark.parametrize("tags", [None, "", "__import__('os').system('touch hacked')", "{1: 2}", "[1, 2]", "(" * 9999])
+def test_metadata_that_is_no_list_of_names_is_refused_and_never_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tags: str | None
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ModelMismatch):
+        OnnxTagger(with_metadata(tmp_path / "in.onnx", tags), None)
+    assert not (tmp_path / "hacked").exists()
