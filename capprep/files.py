@@ -1,4 +1,4 @@
-"""Files that people see: written whole under a temporary name, flushed, then renamed."""
+"""Files that people see: written whole under a temporary name, flushed, then renamed; and locks between processes."""
 
 from __future__ import annotations
 
@@ -6,6 +6,10 @@ import os
 import uuid
 from collections.abc import Callable
 from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from capprep.errors import CapprepError
 
 TEMPORARY_PREFIX = ".tmp-"
 
@@ -53,3 +57,18 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def locked(path: Path, busy: CapprepError) -> FileLock:
+    """A lock between processes, taken; it ends with its `release` or with the process.
+
+    Args:
+        path: The lock's file; its folder must be there.
+        busy: Raised where another process has the lock.
+    """
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise busy from error
+    return lock

@@ -14,10 +14,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
 from capprep.blobs import Blobs
 from capprep.errors import WorkspaceError
+from capprep.files import locked
 from capprep.schema import migrate
 from capprep.stage import Fact, Failure, Json, Outcome, Row, Stage, key, recipe
 
@@ -153,14 +154,10 @@ class Workspace:
         Raises:
             WorkspaceError: Another command is at work.
         """
-        lock = FileLock(self.folder / "lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout as error:
-            raise WorkspaceError(
-                f"another capprep command is working in {self.root}", "wait until it is done, then try again"
-            ) from error
-        self._lock = lock
+        busy = WorkspaceError(
+            f"another capprep command is working in {self.root}", "wait until it is done, then try again"
+        )
+        self._lock = locked(self.folder / "lock", busy)
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:

@@ -12,10 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from capprep.errors import CapprepError, CheckpointError, ConfigError
-from capprep.files import write_atomically
+from capprep.files import locked, write_atomically
 from capprep.train import checkpoint
 from capprep.train.checkpoint import HypernetworkFile
 
@@ -110,13 +108,10 @@ def alone(runs: Path, name: str) -> Iterator[None]:
         CapprepError: One already does.
     """
     runs.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(runs / f".{name}.lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        raise CapprepError(
-            f"{name} is being trained in {runs} by another process", "wait until it is done, or give another --name"
-        ) from error
+    busy = CapprepError(
+        f"{name} is being trained in {runs} by another process", "wait until it is done, or give another --name"
+    )
+    lock = locked(runs / f".{name}.lock", busy)
     try:
         yield
     finally:

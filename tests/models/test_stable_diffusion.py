@@ -3,8 +3,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import socket
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,26 +15,7 @@ from capprep.errors import DeviceError, ModelMismatch, ModelMissing
 from capprep.models.stable_diffusion import load_base, moved
 from capprep.toybox.diffusion import BASE
 
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Tiny networks are slower on more, and tests run beside each other."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-@pytest.fixture(autouse=True)
-def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever asks for a connection fails."""
-
-    def refuse(*_: object, **__: object) -> None:
-        raise AssertionError("a connection was asked for")
-
-    monkeypatch.setattr(socket.socket, "connect", refuse)
-    monkeypatch.setattr(socket, "create_connection", refuse)
-    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+pytestmark = pytest.mark.usefixtures("no_network")
 
 
 def test_everything_is_frozen_and_in_evaluation_mode() -> None:
