@@ -71,5 +71,5 @@ def _check(name: str, value: Any, described: Option) -> None:
         raise ConfigError(f"{name} = {value!r} is not possible", f"choose one of: {allowed}")
     low, high = described.minimum, described.maximum
     if (low is not None and not value >= low) or (high is not None and not value <= high):
-        ends = [f"at least {low:g}" if low is not None else "", f"at most {high:g}" if high is not None else ""]
+        ends = [f"at least {low:,}" if low is not None else "", f"at most {high:,}" if high is not None else ""]
         raise ConfigError(f"{name} = {value!r} is out of range", f"it must be {' and '.join(filter(None, ends))}")

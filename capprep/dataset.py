@@ -12,7 +12,7 @@ from PIL import Image
 
 from capprep.errors import DatasetError
 from capprep.files import TEMPORARY_PREFIX, write_atomically
-from capprep.manifest import Entry, Manifest, build
+from capprep.manifest import PICTURE_SUFFIXES, Entry, Manifest, build, check_length
 from capprep.select import PIXELS, TEXT, Example, Selection, edited_pixels
 from capprep.workspace import Workspace, Written
 
@@ -28,36 +28,62 @@ class Rendered:
         written: Files written, new or changed.
         unchanged: Files that already were as they should be, and those a person is just changing.
         removed: Files taken away because their picture or text is no longer in the set.
+        foreign: Pictures in the folder that capprep did not make; other trainers would use them too.
     """
 
     written: int
     unchanged: int
     removed: int
+    foreign: tuple[str, ...] = ()
 
 
-def adopt(workspace: Workspace, selection: Selection) -> list[str]:
-    """Turn what a person changed in `dataset/` into decisions, and return the names of those files.
+@dataclass(frozen=True)
+class Adopted:
+    """What a person did in `dataset/` since the last time.
+
+    Attributes:
+        edited: Files changed, which are decisions now.
+        withdrawn: Files that were such a decision and that the person deleted, which takes it back.
+    """
+
+    edited: tuple[str, ...] = ()
+    withdrawn: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.edited or self.withdrawn)
+
+
+def adopt(workspace: Workspace, selection: Selection) -> Adopted:
+    """Turn what a person changed in `dataset/` into decisions.
 
     A file is a person's where it differs from what was written there last, or where nothing was.
 
     Raises:
         DatasetError: What a person left there is no UTF-8 text, or no square picture.
     """
-    adopted = []
-    written = workspace.written()
+    edited, withdrawn = [], []
+    written, decisions = workspace.written(), workspace.decisions()
     expected = {name: Written(name, example.id, "") for example in selection.examples for name in _names(example)}
     for name, file in {**expected, **written}.items():
         path = workspace.dataset / name
-        if not path.is_file() or _untouched(path, file):
+        if not path.is_file():
+            kind = PIXELS if path.suffix == PICTURE_SUFFIX else TEXT
+            # only where it surely was there, and not in a dataset/ that was moved away as a whole
+            was_there = name in written and written[name].bytes is not None and workspace.dataset.is_dir()
+            if was_there and (file.id, kind) in decisions:
+                workspace.decide(file.id, kind, None)
+                withdrawn.append(name)
+            continue
+        if _untouched(path, file):
             continue
         # the status before the content: if a person saves in between, the next run sees another status
         status = path.stat()
         content = path.read_bytes()
         digest = _digest(content)
         if digest not in (file.digest, file.previous) and _decide(workspace, file, path, content):
-            adopted.append(name)
+            edited.append(name)
         workspace.set_written([Written(name, file.id, digest, None, status.st_size, status.st_mtime_ns)])
-    return adopted
+    return Adopted(tuple(edited), tuple(withdrawn))
 
 
 def render(workspace: Workspace, selection: Selection) -> Rendered:
@@ -85,7 +111,9 @@ def render(workspace: Workspace, selection: Selection) -> Rendered:
     done = [_write(workspace, name, *due[name], known.get(name)) for name in due]
     workspace.set_written(file for file in done if file is not None)
     written = sum(file is not None for file in done)
-    return Rendered(written, len(wanted) - written, removed)
+    files = (path for path in workspace.dataset.iterdir() if path.suffix.lower() in PICTURE_SUFFIXES)
+    foreign = tuple(sorted(path.name for path in files if path.name not in wanted))
+    return Rendered(written, len(wanted) - written, removed, foreign)
 
 
 def manifest(workspace: Workspace, selection: Selection) -> Manifest:
@@ -147,9 +175,11 @@ def _decide(workspace: Workspace, file: Written, path: Path, content: bytes) -> 
 def _text(path: Path, content: bytes) -> str:
     """What a person's text file says: an editor's byte order mark and last line end are no part of it."""
     try:
-        return content.decode("utf-8-sig").rstrip("\r\n")
+        text = content.decode("utf-8-sig").rstrip("\r\n")
     except UnicodeDecodeError as error:
         raise DatasetError(f"{path} was edited and is not UTF-8 text", "save it as UTF-8 and try again") from error
+    check_length(text, path)
+    return text
 
 
 def _side(path: Path, content: bytes) -> int:
@@ -159,9 +189,7 @@ def _side(path: Path, content: bytes) -> int:
             picture.load()
             width, height = picture.size
     except Exception as error:  # whatever a decoder raises is about the file
-        raise DatasetError(
-            f"{path} was edited and is no PNG picture: {error}", "save it as PNG, or delete it"
-        ) from error
+        raise DatasetError(f"{path} was edited and is no whole PNG picture", "save it as PNG, or delete it") from error
     if width != height:
         raise DatasetError(f"{path} was edited and is {width}x{height}, no square", "cut it square, or delete it")
     return width

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import uuid
 from collections.abc import Callable
@@ -26,9 +27,11 @@ def write_atomically(path: Path, data: bytes, ready: Callable[[], bool] | None =
         The new file's status, as it was before anybody else could see the file; None where `ready` said no.
 
     Raises:
-        OSError: As from writing; nothing is left behind then.
+        OSError: As from writing, with the file's own name; nothing is left behind then.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    if path.exists() and not path.is_file():
+        raise FileExistsError(errno.EEXIST, "it is there and no regular file", str(path))
     # a short name of its own: the file's name plus a prefix could be longer than a name may be
     temporary = path.with_name(TEMPORARY_PREFIX + uuid.uuid4().hex)
     try:
@@ -41,8 +44,10 @@ def write_atomically(path: Path, data: bytes, ready: Callable[[], bool] | None =
             temporary.unlink()
             return None
         temporary.replace(path)
-    except BaseException:
+    except BaseException as error:
         temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise type(error)(error.errno, error.strerror, str(path)) from error
         raise
     _sync_folder(path.parent)
     return status

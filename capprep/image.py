@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import os
 import stat
+import struct
 import warnings
+import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,12 +50,14 @@ class Unusable(Exception):
     Attributes:
         reason: A stable code such as `truncated`.
         message: One sentence for people.
+        retry: True where it may be no fault of the file.
     """
 
-    def __init__(self, reason: str, message: str) -> None:
+    def __init__(self, reason: str, message: str, *, retry: bool = False) -> None:
         super().__init__(message)
         self.reason = reason
         self.message = message
+        self.retry = retry
 
 
 @dataclass(frozen=True)
@@ -214,7 +218,9 @@ def _broken(error: Exception) -> Unusable:
     text = str(error).lower()
     if "truncated" in text or "not enough" in text or isinstance(error, EOFError):
         return Unusable("truncated", "the file ends before the picture does")
-    return Unusable("corrupt", f"the file is damaged: {error}")
+    # what decoders raise over damaged bytes; anything else may be a fault of the program
+    damage = (OSError, SyntaxError, ValueError, IndexError, OverflowError, TypeError, struct.error, zlib.error)
+    return Unusable("corrupt", f"the file is damaged: {error}", retry=not isinstance(error, damage))
 
 
 def crop_png(pixels: Image.Image, box: tuple[float, float, float, float], size: int) -> bytes:

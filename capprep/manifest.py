@@ -11,6 +11,9 @@ from pathlib import Path
 
 from capprep.errors import DatasetError
 
+MAX_TEXT = 20_000
+"""Characters a caption may have; one in use is a few hundred, and the text encoder's time grows with it."""
+
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 
 
@@ -69,6 +72,18 @@ def from_folder(folder: Path) -> Manifest:
     return build((_entry(path) for path in files), str(folder))
 
 
+def check_length(text: str, path: Path) -> None:
+    """Refuse a text that cannot be meant as a picture's caption.
+
+    Raises:
+        DatasetError: It is over `MAX_TEXT` characters.
+    """
+    if len(text) > MAX_TEXT:
+        raise DatasetError(
+            f"{path} has {len(text)} characters; a caption has at most {MAX_TEXT}", "shorten it, or delete it"
+        )
+
+
 def _entry(image: Path) -> Entry:
     caption = image.with_suffix(".txt")
     try:
@@ -76,4 +91,5 @@ def _entry(image: Path) -> Entry:
         text = caption.read_bytes().decode() if caption.is_file() else ""
     except UnicodeDecodeError as error:
         raise DatasetError(f"{caption} is not UTF-8 text", "save it as UTF-8 and try again") from error
+    check_length(text, caption)
     return Entry(image, hashlib.sha256(image.read_bytes()).hexdigest(), text)

@@ -57,12 +57,12 @@ class Refreshed:
     Attributes:
         selection: The training set and what was left out.
         rendered: What was written.
-        adopted: Files in `dataset/` that a person edited since, now decisions.
+        adopted: What a person did in `dataset/` since the last time.
     """
 
     selection: Selection
     rendered: dataset.Rendered
-    adopted: tuple[str, ...]
+    adopted: dataset.Adopted
 
 
 def ingest(workspace: Workspace, places: Sequence[Path], step: Step, watch: Watch = unwatched) -> Tally:
@@ -125,7 +125,7 @@ def refresh(workspace: Workspace, policy: Mapping[str, Any] | None = None) -> Re
     adopted = dataset.adopt(workspace, selection)
     if adopted:
         selection = selected(workspace)
-    return Refreshed(selection, dataset.render(workspace, selection), tuple(adopted))
+    return Refreshed(selection, dataset.render(workspace, selection), adopted)
 
 
 def selected(workspace: Workspace) -> Selection:

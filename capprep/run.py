@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -26,6 +25,9 @@ class Watch(Protocol):
 
 BATCH = 16
 """Rows at a time for a network: enough to keep it busy, few enough for its memory."""
+
+BATCH_BYTES = 8_000_000
+"""A batch of this many bytes is full: memory must not depend on how large the files are that come together."""
 
 FILES = 4
 """Files at a time: small, so that a few pictures are enough work for every process."""
@@ -110,8 +112,16 @@ def _compute(
 
 
 def _batches(rows: Iterable[Row], size: int) -> Iterator[Sequence[Row]]:
-    iterator = iter(rows)
-    while batch := list(itertools.islice(iterator, size)):
+    """Rows in order, at most `size` at a time and fewer where their contents are large."""
+    batch: list[Row] = []
+    held = 0
+    for row in rows:
+        batch.append(row)
+        held += len(row.content or b"")
+        if len(batch) == size or held >= BATCH_BYTES:
+            yield batch
+            batch, held = [], 0
+    if batch:
         yield batch
 
 

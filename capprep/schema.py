@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
+from pathlib import Path
 
 from capprep.errors import WorkspaceError
 
@@ -32,10 +33,9 @@ _FIRST = (
     ) WITHOUT ROWID""",
     # what was last chosen and is not part of a fact: the policy of the selection
     "CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
-    # what a person decided; the last one of a kind holds
+    # what a person decided; the last one of a kind holds, and NULL takes it back
     """CREATE TABLE decision (
-        number INTEGER PRIMARY KEY AUTOINCREMENT, at TEXT NOT NULL, id TEXT NOT NULL, kind TEXT NOT NULL,
-        payload TEXT NOT NULL
+        number INTEGER PRIMARY KEY AUTOINCREMENT, at TEXT NOT NULL, id TEXT NOT NULL, kind TEXT NOT NULL, payload TEXT
     )""",
 )
 
@@ -49,8 +49,8 @@ def _first(db: sqlite3.Connection) -> None:
 STEPS: tuple[Callable[[sqlite3.Connection], None], ...] = (_first,)
 
 
-def migrate(db: sqlite3.Connection) -> None:
-    """Bring a database, new or old, to the newest step; the step count is SQLite's `user_version`.
+def check_version(db: sqlite3.Connection) -> int:
+    """How many steps a database has seen.
 
     Raises:
         WorkspaceError: A newer version of the program made it.
@@ -61,6 +61,34 @@ def migrate(db: sqlite3.Connection) -> None:
             f"this workspace was made by a newer capprep (schema {version}, this one knows {len(STEPS)})",
             "update capprep, or use another folder",
         )
+    return int(version)
+
+
+def migrate(db: sqlite3.Connection) -> None:
+    """Bring a database, new or old, to the newest step; the step count is SQLite's `user_version`.
+
+    Raises:
+        WorkspaceError: A newer version of the program made it.
+    """
+    version = check_version(db)
     for number, step in enumerate(STEPS[version:], start=version + 1):
         step(db)
         db.execute(f"PRAGMA user_version = {number}")
+
+
+def open_read_only(file: Path) -> sqlite3.Connection:
+    """A connection that changes nothing, also where SQLite may not even make its shared memory file.
+
+    Raises:
+        sqlite3.Error: It cannot be read.
+        WorkspaceError: A newer version of the program made it.
+    """
+    for mode in ("mode=ro", "mode=ro&immutable=1"):
+        db = sqlite3.connect(f"{file.as_uri()}?{mode}", uri=True, isolation_level=None)
+        try:
+            check_version(db)
+        except sqlite3.OperationalError:
+            db.close()
+        else:
+            return db
+    raise sqlite3.OperationalError("it can neither be read nor made readable")

@@ -193,6 +193,10 @@ def select(
     for candidate in candidates:
         left_out += [LeftOut(candidate.sources, *failure) for failure in candidate.failures]
         if candidate.picture is None or candidate.crop is None:
+            if not candidate.failures:
+                left_out.append(
+                    LeftOut(candidate.sources, PICTURE, "not_read", "run `capprep ingest` again to read it")
+                )
             continue
         too_small = _too_small(candidate.picture, policy)
         if too_small:

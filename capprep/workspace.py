@@ -19,7 +19,7 @@ from filelock import FileLock
 from capprep.blobs import Blobs
 from capprep.errors import WorkspaceError
 from capprep.files import locked
-from capprep.schema import migrate
+from capprep.schema import migrate, open_read_only
 from capprep.stage import Fact, Failure, Json, Outcome, Row, Stage, key, recipe
 
 FOLDER = ".capprep"
@@ -93,12 +93,13 @@ class Workspace:
     Facts are append-only: a fact is (id, stage, key) and never changes once it is a value.
     """
 
-    def __init__(self, root: Path, *, create: bool = False) -> None:
+    def __init__(self, root: Path, *, create: bool = False, read_only: bool = False) -> None:
         """Open the workspace of a folder, or make one.
 
         Args:
             root: The folder that holds, or will hold, `.capprep/`.
             create: Make one where there is none.
+            read_only: Change nothing at all on disk, so that it need not be writable.
 
         Raises:
             WorkspaceError: There is none and `create` is False, or it cannot be opened.
@@ -116,18 +117,22 @@ class Workspace:
                 "make one with `capprep ingest FOLDER`, or name it with -w DIR",
             )
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            self._db = sqlite3.connect(file, isolation_level=None)
-            self._db.execute("PRAGMA journal_mode = WAL")
-            # a decision of a person must last through a loss of power; at one transaction a batch it costs little
-            self._db.execute("PRAGMA synchronous = FULL")
-            self._db.execute("PRAGMA foreign_keys = ON")
-            with self._transaction():
-                migrate(self._db)
+            self._db = open_read_only(file) if read_only else self._opened(file)
         except (sqlite3.Error, OSError) as error:
             raise WorkspaceError(
                 f"{file} cannot be opened: {error}", "check the folder's permissions and that the disk is not full"
             ) from error
+
+    def _opened(self, file: Path) -> sqlite3.Connection:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._db = sqlite3.connect(file, isolation_level=None)
+        self._db.execute("PRAGMA journal_mode = WAL")
+        # a decision of a person must last through a loss of power; at one transaction a batch it costs little
+        self._db.execute("PRAGMA synchronous = FULL")
+        self._db.execute("PRAGMA foreign_keys = ON")
+        with self._transaction():
+            migrate(self._db)
+        return self._db
 
     def __enter__(self) -> Self:
         return self
@@ -400,8 +405,8 @@ class Workspace:
 
     # --- decisions -------------------------------------------------------------------------------
 
-    def decide(self, subject: str, kind: str, payload: str) -> None:
-        """Add a person's decision on a picture to the journal."""
+    def decide(self, subject: str, kind: str, payload: str | None) -> None:
+        """Add a person's decision on a picture to the journal; None takes back the one before."""
         now = datetime.now(UTC).isoformat(timespec="seconds")
         with self._transaction():
             self._db.execute(
@@ -411,7 +416,8 @@ class Workspace:
     def decisions(self) -> Mapping[tuple[str, str], str]:
         """The payload that holds for each (picture id, kind): the last one decided."""
         rows = self._db.execute("SELECT id, kind, payload FROM decision ORDER BY number")
-        return {(subject, kind): payload for subject, kind, payload in rows}
+        last = {(subject, kind): payload for subject, kind, payload in rows}
+        return {key: payload for key, payload in last.items() if payload is not None}
 
 
 def _marks(subjects: Sequence[str]) -> str:

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import io
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -61,7 +62,7 @@ def selection(workspace: Workspace, *texts: str | None) -> Selection:
     return Selection(tuple(examples))
 
 
-def refresh(workspace: Workspace, *texts: str | None) -> tuple[list[str], dataset.Rendered]:
+def refresh(workspace: Workspace, *texts: str | None) -> tuple[dataset.Adopted, dataset.Rendered]:
     adopted = dataset.adopt(workspace, selection(workspace, *texts))
     return adopted, dataset.render(workspace, selection(workspace, *texts))
 
@@ -83,7 +84,7 @@ def test_every_picture_gets_a_png_and_its_exact_text_without_a_line_end(workspac
 def test_rendering_again_writes_nothing(workspace: Workspace) -> None:
     refresh(workspace, "a", "b")
     stamps = {path: path.stat().st_mtime_ns for path in workspace.dataset.iterdir()}
-    assert refresh(workspace, "a", "b") == ([], dataset.Rendered(0, 4, 0))
+    assert refresh(workspace, "a", "b") == (dataset.Adopted(), dataset.Rendered(0, 4, 0))
     assert {path: path.stat().st_mtime_ns for path in workspace.dataset.iterdir()} == stamps
 
 
@@ -108,18 +109,59 @@ def test_a_text_edited_by_hand_becomes_a_decision_and_survives_every_rerun(
     refresh(workspace, "a", "b")
     path = workspace.dataset / "00000-p.txt"
     path.write_bytes(written)
-    assert refresh(workspace, "new text", "b")[0] == ["00000-p.txt"]
+    assert refresh(workspace, "new text", "b")[0].edited == ("00000-p.txt",)
     assert path.read_bytes() == written
     assert workspace.decisions()[("id0", TEXT)] == "my own words"
     for text in ("newer", "newest"):
-        assert refresh(workspace, text, "b")[0] == []
+        assert refresh(workspace, text, "b")[0] == dataset.Adopted()
         assert path.read_bytes() == written
     path.write_bytes(b"second thoughts")
     refresh(workspace, "x", "b")
     assert workspace.decisions()[("id0", TEXT)] == "second thoughts"
+
+
+def test_deleting_an_edited_file_takes_the_edit_back(workspace: Workspace) -> None:
+    refresh(workspace, "a", "b")
+    path, picture = workspace.dataset / "00000-p.txt", workspace.dataset / "00000-p.png"
+    path.write_bytes(b"")  # an accident
+    picture.write_bytes(png(99))
+    refresh(workspace, "a", "b")
+    assert path.read_bytes() == b""
     path.unlink()
-    refresh(workspace, "x", "b")
-    assert path.read_bytes() == b"second thoughts"
+    picture.unlink()
+    assert set(refresh(workspace, "a", "b")[0].withdrawn) == {path.name, picture.name}
+    assert (path.read_bytes(), picture.read_bytes()) == (b"a", png(0))
+    assert refresh(workspace, "a", "b")[0] == dataset.Adopted()
+
+
+def test_edits_survive_when_dataset_is_taken_away_as_a_whole(workspace: Workspace) -> None:
+    refresh(workspace, "a")
+    path = workspace.dataset / "00000-p.txt"
+    path.write_bytes(b"mine")
+    refresh(workspace, "a")
+    shutil.rmtree(workspace.dataset)
+    refresh(workspace, "a")
+    assert path.read_bytes() == b"mine"
+
+
+def test_pictures_that_are_not_ours_are_named(workspace: Workspace) -> None:
+    refresh(workspace, "a")
+    (workspace.dataset / "old.JPG").write_bytes(b"")
+    assert refresh(workspace, "a")[1].foreign == ("old.JPG",)
+
+
+def test_a_text_too_long_for_a_caption_is_named(workspace: Workspace) -> None:
+    refresh(workspace, "a")
+    (workspace.dataset / "00000-p.txt").write_text("word " * 10_000)
+    with pytest.raises(DatasetError, match="has 50000 characters"):
+        refresh(workspace, "a")
+
+
+def test_only_regular_files_are_replaced(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(FileExistsError, match="no regular file"):
+        files.write_atomically(tmp_path / "pipe", b"data")
+    assert (tmp_path / "pipe").is_fifo()
 
 
 def test_going_back_by_hand_to_the_text_before_is_an_edit_too(workspace: Workspace) -> None:
@@ -150,7 +192,9 @@ def test_a_picture_painted_over_by_hand_is_kept_and_comes_back(workspace: Worksp
     assert path.read_bytes() == png(200)
 
 
-@pytest.mark.parametrize(("content", "said"), [(b"no picture", "is no PNG"), (png(1, (8, 9)), "is 8x9, no square")])
+@pytest.mark.parametrize(
+    ("content", "said"), [(b"no picture", "is no whole PNG"), (png(1, (8, 9)), "is 8x9, no square")]
+)
 def test_a_picture_that_a_person_broke_is_named_and_not_touched(
     workspace: Workspace, content: bytes, said: str
 ) -> None:
@@ -166,7 +210,7 @@ def test_saving_the_same_text_with_a_line_end_is_no_decision(workspace: Workspac
     refresh(workspace, "a")
     path = workspace.dataset / "00000-p.txt"
     path.write_bytes(b"a\n")
-    assert refresh(workspace, "b")[0] == []
+    assert refresh(workspace, "b")[0] == dataset.Adopted()
     assert workspace.decisions() == {}
     assert path.read_bytes() == b"b"
 
@@ -255,7 +299,7 @@ def test_killed_during_any_write_the_next_run_completes_and_takes_nothing_for_an
         with contextlib.suppress(Killed):
             dataset.render(workspace, now)
         patch.undo()
-        assert refresh(workspace, *after)[0] == []
+        assert refresh(workspace, *after)[0] == dataset.Adopted()
         assert workspace.decisions() == {}
         expected = {f"{n:05d}-p.txt": text.encode() for n, text in enumerate(after)}
         assert {name: data for name, data in contents(workspace).items() if name.endswith(".txt")} == expected
@@ -292,7 +336,7 @@ def test_written_atomically_means_the_old_file_or_the_new_one(tmp_path: Path, mo
     files.write_atomically(path, b"old")
 
     def broken(*_: object) -> None:
-        raise OSError("disk full")
+        raise OSError(28, "disk full")
 
     monkeypatch.setattr("os.fsync", broken)
     with pytest.raises(OSError, match="disk full"):

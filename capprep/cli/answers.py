@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from capprep.agreement import CONTRADICTED, SUPPORTED
-from capprep.cli.session import Session, shown_path
+from capprep.cli.session import Session, printable, shown_path
 from capprep.errors import EXIT_DONE, EXIT_SOME_FAILED
 from capprep.pipeline import Refreshed, Step
 from capprep.run import Tally
@@ -47,18 +47,22 @@ def notice_lines(session: Session) -> list[str]:
     return [f"note: {session.profile.notice}"] if session.profile.notice else []
 
 
-def adopted_lines(refreshed: Refreshed) -> list[str]:
-    """Which files of `dataset/` were found edited by hand, in a line."""
-    if not refreshed.adopted:
-        return []
-    shown = ", ".join(map(printable, refreshed.adopted[:SHOWN]))
-    more = f", and {len(refreshed.adopted) - SHOWN} more" if len(refreshed.adopted) > SHOWN else ""
-    return [f"edited by hand, kept as they are: {shown}{more}"]
+def dataset_lines(refreshed: Refreshed) -> list[str]:
+    """What is to be said of a person's own files in `dataset/`."""
+    adopted, foreign = refreshed.adopted, refreshed.rendered.foreign
+    lines = []
+    if adopted.edited:
+        lines.append(f"edited by hand, kept as they are: {_names(adopted.edited)}")
+    if adopted.withdrawn:
+        lines.append(f"edited by hand before and deleted, so written anew: {_names(adopted.withdrawn)}")
+    if foreign:
+        lines.append(f"not made by capprep, but any trainer would use them: {_names(foreign)}")
+    return lines
 
 
-def printable(text: str) -> str:
-    """Text from files as a terminal may see it: control characters, which could move the cursor, are spelt out."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+def _names(names: Sequence[str]) -> str:
+    more = f", and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(map(printable, names[:SHOWN])) + more
 
 
 def verdict_counts(selection: Selection) -> dict[str, int]:
@@ -85,7 +89,7 @@ def selection_data(refreshed: Refreshed) -> dict[str, Any]:
         "pictures": len(selection.examples),
         "left_out": [left.to_json() for left in selection.left_out],
         "texts": sum(example.text is not None for example in selection.examples),
-        "edited_by_hand": list(refreshed.adopted),
+        "edited_by_hand": list(refreshed.adopted.edited),
         "dataset": asdict(refreshed.rendered),
     }
 
@@ -120,7 +124,7 @@ def answer_words(
     counts = verdict_counts(selection)
     written = sum(example.text is not None for example in selection.examples)
     stages = {step.stage.name for step in steps}
-    lost = [left for left in selection.left_out if left.stage in stages]
+    lost = [left for left in selection.left_out if left.stage in stages or left.reason == "not_read"]
     pictures = plural(len(selection.examples), "picture")
     lines = [
         *notice_lines(session),
@@ -131,7 +135,7 @@ def answer_words(
         f"{plural(counts['tags'], 'tag')} written: {counts['supported']} fit their pictures,"
         f" {counts['contradicted']} do not, {counts['not_enough_evidence']} cannot be told from this set"
     )
-    lines += adopted_lines(refreshed)
+    lines += dataset_lines(refreshed)
     lines += left_out_lines(lost)
     lines.append("next: capprep review report.html")
     work = {

@@ -12,14 +12,13 @@ import click
 from capprep import pipeline
 from capprep.cli.answers import (
     SHOWN,
-    adopted_lines,
+    dataset_lines,
     left_out_lines,
     note_changes,
     plural,
-    printable,
     selection_data,
 )
-from capprep.cli.session import Session, config_options, policy_options, session_options, shown_path
+from capprep.cli.session import Session, config_options, policy_options, printable, session_options, shown_path
 from capprep.engines import Engine
 from capprep.engines.local import LocalEngine
 from capprep.errors import EXIT_DONE, EXIT_SOME_FAILED
@@ -93,7 +92,7 @@ def _lines(
     if enlarged:
         more = f", and {len(enlarged) - SHOWN} more" if len(enlarged) > SHOWN else ""
         lines.append(f"enlarged, so less sharp than they could be: {', '.join(enlarged[:SHOWN])}{more}")
-    lines += adopted_lines(refreshed)
+    lines += dataset_lines(refreshed)
     lines += left_out_lines(lost)
     if examples:
         lines.append("next: capprep caption --blip --booru")

@@ -21,15 +21,16 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("destination", metavar="[FILE]", default="report.html", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("destination", metavar="[FILE]", required=False, type=click.Path(dir_okay=False, path_type=Path))
 @session_options
 @click.option("--serve", "served", is_flag=True, help="Serve the page to this machine's browser instead of writing it.")
 @click.option("--port", default=0, type=click.IntRange(0, 65535), metavar="N", help="Port of --serve  [default: any]")
-def review(session: Session, destination: Path, served: bool, port: int) -> None:
+def review(session: Session, destination: Path | None, served: bool, port: int) -> None:
     """Write one HTML page with everything.
 
-    Every picture, its words, their scores and the reasons. FILE is report.html if not named; it needs no
-    network and nothing beside it. With --serve it is made anew at each load, until Ctrl-C.
+    Every picture, its words, their scores and the reasons. FILE is report.html beside
+    .capprep/ if not named; it needs no network and nothing beside it. With --serve it is made anew at each
+    load, until Ctrl-C.
     """
     from capprep.review import report, server
 
@@ -42,6 +43,7 @@ def review(session: Session, destination: Path, served: bool, port: int) -> None
 
         server.serve(lambda: report.render(_report(session)[0]), port, ready)
         return
+    destination = destination or session.root / "report.html"
     made, refreshed = _report(session)
     report.write(made, destination)
     examples, left_out = refreshed.selection.examples, refreshed.selection.left_out

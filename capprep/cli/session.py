@@ -26,6 +26,8 @@ from capprep.workspace import Workspace
 
 SETTINGS = "capprep.toml"
 
+_KINDS = {int: "a whole number", float: "a number", str: "text in quotes", bool: "true or false"}
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
@@ -55,7 +57,7 @@ class Session:
     @contextmanager
     def workspace(self, *, create: bool = False, write: bool = True) -> Iterator[Workspace]:
         """The workspace; locked against other commands if it is going to be written."""
-        with Workspace(self.root, create=create) as opened:
+        with Workspace(self.root, create=create, read_only=not write) as opened:
             if write:
                 opened.lock()
             yield opened
@@ -206,7 +208,7 @@ def _configured(session: Session, cls: type[Config], section: str, names: Sequen
             values[name] = float(value)
         elif type(value) is not wanted:
             raise ConfigError(
-                f"{SETTINGS}: {section}.{name} = {value!r} is not possible", f"it must be a {wanted.__name__}"
+                f"{SETTINGS}: {section}.{name} = {value!r} is not possible", f"it must be {_KINDS[wanted]}"
             )
     return values
 
@@ -242,4 +244,9 @@ def shown_path(path: Path) -> str:
     """A path as a person would type it: relative to where they are, if it lies below."""
     here = Path.cwd()
     text = str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
-    return os.fsencode(text).decode("utf-8", "backslashreplace")
+    return printable(os.fsencode(text).decode("utf-8", "backslashreplace"))
+
+
+def printable(text: str) -> str:
+    """Text from files as a terminal may see it: control characters, which could move the cursor, are spelt out."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -68,6 +68,9 @@ def train(
         f" {plan.parameters:,} parameters, a file of {plan.file_bytes / 1e6:.1f} MB,"
         f" {plan.training_bytes / 1e6:.1f} MB of memory beside the base model"
     )
+    silent = sum(not entry.text.strip() for entry in examples.entries)
+    if silent:
+        session.note(f"{plural(silent, 'picture')} without words: trained on with an empty text")
     with _bar(session) as progress:
         result = loop.train(
             examples,

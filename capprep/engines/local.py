@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from capprep.stage import Failure, Outcome, Reader, Row, Runtime, Stage
@@ -90,11 +91,25 @@ class LocalEngine:
 def _submit(pool: ProcessPoolExecutor, stage: Stage, runtime: Runtime, batch: Batch) -> Future[Sequence[Outcome]]:
     """A batch handed to the pool; where the pool is already broken, a future that says so when it is asked."""
     try:
-        return pool.submit(_work, stage, runtime, batch)
+        with _without_interrupts():
+            return pool.submit(_work, stage, runtime, batch)
     except BrokenProcessPool as error:
         broken: Future[Sequence[Outcome]] = Future()
         broken.set_exception(error)
         return broken
+
+
+@contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """Keep Ctrl-C waiting: a worker started meanwhile inherits that, until it ignores it by itself."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _ignore_interrupts() -> None:

@@ -56,7 +56,7 @@ class Picture(Stage):
             decoded = image.decode(row.content or b"", self.background)
             return self._crop(decoded)
         except image.Unusable as unusable:
-            return Failure(unusable.reason, unusable.message)
+            return Failure(unusable.reason, unusable.message, unusable.retry)
         except MemoryError:
             return Failure("memory", "there was not enough memory to decode it", retry=True)
 

@@ -60,8 +60,11 @@ class TrainConfig(Config):
         self.chosen_widths()
 
     def schedule(self) -> Schedule:
-        """The learning rates by step."""
-        return parse(self.learn_rate, self.steps)
+        """The learning rates by step, never more steps than asked for.
+
+        The webui makes one update more where an item of its schedule ends exactly at the last step.
+        """
+        return parse(self.learn_rate, self.steps).up_to(self.steps)
 
     def layers(self) -> tuple[float, ...]:
         """The layer structure as numbers.

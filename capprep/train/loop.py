@@ -15,7 +15,7 @@ import torch
 import transformers
 
 import capprep
-from capprep.errors import CapprepError
+from capprep.errors import CapprepError, CheckpointError
 from capprep.manifest import Manifest
 from capprep.models.stable_diffusion import BaseModel
 from capprep.train import hypernetwork, text
@@ -191,17 +191,22 @@ def _to_the_end(session: Session, plan: NetworkPlan, resumed_from: int | None) -
 
 def _result(run: Run, resumed_from: int | None, *, already_done: bool) -> TrainResult:
     result = run.record["result"]
-    return TrainResult(
-        folder=run.folder,
-        weights=run.weights,
-        steps=result["steps"],
-        resumed_from=resumed_from,
-        already_done=already_done,
-        smoothed_loss=result["smoothed_loss"],
-        preview=run.folder / result["preview"] if result["preview"] else None,
-        parameters=result["parameters"],
-        note=result["note"],
-    )
+    try:
+        return TrainResult(
+            folder=run.folder,
+            weights=run.weights,
+            steps=int(result["steps"]),
+            resumed_from=resumed_from,
+            already_done=already_done,
+            smoothed_loss=float(result["smoothed_loss"]),
+            preview=run.folder / "previews" / Path(result["preview"]).name if result["preview"] else None,
+            parameters=int(result["parameters"]),
+            note=str(result["note"]),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(
+            f"{run.folder / run_folders.RECORD} is damaged ({error!r})", "use --restart to train anew"
+        ) from error
 
 
 def _notes_on_others(runs: Path, name: str, identity: str, manifest: Manifest) -> list[str]:

@@ -154,11 +154,17 @@ def _touched(run: Run) -> float:
 
 
 def _all(runs: Path) -> list[Run]:
+    """The runs of a folder; a record that is damaged or not of its folder is no run of ours."""
     found = []
     for path in sorted(runs.glob(f"*/{RECORD}")):
         try:
             record = json.loads(path.read_text(encoding="utf-8"))
-            found.append(Run(path.parent, str(record["name"]), record))
-        except (OSError, ValueError, KeyError, TypeError):
-            continue  # some other program's folder
+            run = Run(path.parent, str(record["name"]), record)
+            # the name becomes a path: it must be the one this folder was made for
+            check_name(run.name)
+            ours = re.fullmatch(re.escape(run.name) + r"-\d{4}-\d\d-\d\d(-\d+)?", path.parent.name)
+            if ours and (not run.finished or isinstance(record.get("result", {}), dict)):
+                found.append(run)
+        except (OSError, ValueError, KeyError, TypeError, ConfigError):
+            continue
     return found

@@ -36,6 +36,11 @@ class Schedule:
         """How many updates the whole run makes; the string may end it before, or one after, the steps asked for."""
         return self.segments[-1].stop
 
+    def up_to(self, steps: int) -> Schedule:
+        """The same without what comes after a number of updates."""
+        kept = (Segment(s.rate, s.start, min(s.stop, steps)) for s in self.segments if s.start < steps)
+        return Schedule(tuple(kept))
+
     def rate(self, step: int) -> float:
         """The rate of update number `step`, counted from 0.
 

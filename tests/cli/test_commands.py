@@ -224,6 +224,46 @@ def test_a_file_where_a_folder_should_be_is_an_error_in_words(person: Person) ->
     assert person.file("dataset").read_text() == "I am in the way"
 
 
+def test_status_needs_no_right_to_write(person: Person) -> None:
+    put(person, "a.png")
+    person.types("ingest", "raw")
+    before = person.file(".capprep/capprep.db").read_bytes()
+    person.types("status")
+    assert person.file(".capprep/capprep.db").read_bytes() == before
+    for beside in person.file(".capprep").glob("capprep.db-*"):
+        beside.unlink()
+    unprivileged = ["setpriv", "--bounding-set=-dac_override,-dac_read_search,-fowner,-chown", "--"]
+    if os.geteuid() or shutil.which("setpriv") is None:
+        unprivileged = []
+    person.file(".capprep").chmod(0o555)
+    done = subprocess.run(
+        [*unprivileged, sys.executable, "-m", "capprep", "status"],
+        cwd=person.folder, env={**os.environ, **person.environment}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    person.file(".capprep").chmod(0o755)
+    assert done.returncode == 0, done.stderr
+    assert "1 of 1" in done.stdout
+
+
+def test_an_interrupted_ingest_is_said_by_what_comes_after_it(person: Person) -> None:
+    put(person, "a.png", "b.png")
+    person.types("ingest", "raw")
+    with Workspace(person.folder) as workspace:
+        ids = [subject for _, subject in workspace.pictures()]
+        workspace._db.execute("DELETE FROM fact WHERE id = ?", (ids[1],))
+    done = person.types("caption", "--booru", expect=3)
+    assert "not_read" in done.out
+    assert "capprep ingest" in done.out
+
+
+def test_the_report_goes_beside_the_workspace_unless_named(person: Person) -> None:
+    put(person, "a.png")
+    person.types("ingest", "raw")
+    Person(person.file("raw"), person.environment).types("review")
+    assert person.file("report.html").is_file()
+    assert [path.name for path in person.file("raw").iterdir()] == ["a.png"]
+
+
 def test_settings_come_from_the_command_line_then_the_file_then_the_profile(person: Person) -> None:
     put(person, "a.png")
     person.file("capprep.toml").write_text("[ingest]\nsize = 256\n[caption]\nmax_new_tokens = 3\nmin_new_tokens = 1\n")

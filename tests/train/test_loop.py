@@ -19,6 +19,7 @@ from capprep.train import previews
 from capprep.train import runs as run_folders
 from capprep.train.batches import draw
 from capprep.train.checkpoint import optimizer_path, read, read_optimizer
+from capprep.train.config import TrainConfig
 from capprep.train.diffusion import attached
 from capprep.train.examples import prepare
 from capprep.train.loop import Progress, TrainResult
@@ -318,3 +319,18 @@ def test_two_trainings_of_one_name_do_not_share_a_folder(train_toy: Train, tmp_p
         train_toy(steps=2)
     assert "--name" in caught.value.hint
     assert train_toy(steps=2).steps == 2
+
+
+def test_a_damaged_result_of_a_finished_run_is_an_error_with_a_way_out(train_toy: Train) -> None:
+    done = train_toy(steps=2)
+    record = json.loads((done.folder / "run.json").read_text())
+    record["result"]["steps"] = "x"
+    (done.folder / "run.json").write_text(json.dumps(record))
+    with pytest.raises(CheckpointError, match="is damaged") as caught:
+        train_toy(steps=2)
+    assert "--restart" in caught.value.hint
+
+
+@pytest.mark.parametrize("steps", [100, 101, 1500])
+def test_the_steps_asked_for_are_the_steps_made(steps: int) -> None:
+    assert TrainConfig(steps=steps).schedule().end == steps

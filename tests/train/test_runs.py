@@ -94,3 +94,19 @@ def test_a_run_goes_on_from_its_last_whole_checkpoint(tmp_path: Path) -> None:
     assert point is not None
     assert point[0].description.step == 10
     assert [step for step, _ in run.checkpoints()] == [12, 11, 10, 9]
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        "{",
+        "[]",
+        '{"identity": "i"}',
+        '{"identity": "i", "name": "../../../pwned", "state": "running"}',
+        '{"identity": "i", "name": "other", "state": "running"}',
+    ],
+)
+def test_a_record_that_is_damaged_or_names_another_place_is_no_run_of_ours(tmp_path: Path, record: str) -> None:
+    run = create(tmp_path, "toy", DAY, {"identity": "i"})
+    (run.folder / "run.json").write_text(record)
+    assert find(tmp_path, "i") is None
