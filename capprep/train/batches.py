@@ -26,8 +26,8 @@ class Draw:
     """
 
     pictures: tuple[int, ...]
-    timesteps_B: Tensor  # noqa: N815  # tensors carry shape suffixes
-    noise_BCHW: Tensor  # noqa: N815
+    timesteps_B: Tensor
+    noise_BCHW: Tensor
     epoch: int
 
 

@@ -35,7 +35,7 @@ class Examples:
         states: For each picture its text states (T, D), float32, on the training device.
     """
 
-    latents_NCHW: Tensor  # noqa: N815  # tensors carry shape suffixes
+    latents_NCHW: Tensor
     states: tuple[Tensor, ...]
 
     def __len__(self) -> int:
