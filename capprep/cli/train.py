@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -63,11 +64,16 @@ def train(
     where = torch_device(device)
     base = load_base(found.path, where, base_dtype(trainconfig.precision, where))
     plan = loop.describe(trainconfig, base)
+    disk = plan.checkpoint_bytes * plan.checkpoints
     session.note(
         f"{plural(len(examples.entries), 'picture')}, base model {found.name} on {where},"
-        f" {plan.parameters:,} parameters, a file of {plan.file_bytes / 1e6:.1f} MB,"
-        f" {plan.training_bytes / 1e6:.1f} MB of memory beside the base model"
+        f" {plan.parameters:,} parameters: a file of {_size(plan.file_bytes)},"
+        f" {_size(plan.training_bytes)} of memory beside the base model,"
+        f" {_size(disk)} on disk in {plural(plan.checkpoints, 'checkpoint')}"
     )
+    room = shutil.disk_usage(session.root).free
+    if disk > room:
+        session.note(f"there are only {_size(room)} of disk left: raise --save-every, or make room")
     silent = sum(not entry.text.strip() for entry in examples.entries)
     if silent:
         session.note(f"{plural(silent, 'picture')} without words: trained on with an empty text")
@@ -84,6 +90,11 @@ def train(
             progress=progress,
         )
     session.answer("\n".join([*notice_lines(session), *_lines(result)]), _data(result))
+
+
+def _size(count: int) -> str:
+    """Bytes for people."""
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"
 
 
 def _lines(result: TrainResult) -> list[str]:
