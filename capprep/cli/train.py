@@ -23,7 +23,7 @@ from capprep.workspace import RUNS
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from capprep.train.loop import Progress, TrainResult
+    from capprep.train.loop import NetworkPlan, Progress, TrainResult
 
 
 @click.command()
@@ -64,19 +64,7 @@ def train(
     where = torch_device(device)
     base = load_base(found.path, where, base_dtype(trainconfig.precision, where))
     plan = loop.describe(trainconfig, base)
-    disk = plan.checkpoint_bytes * plan.checkpoints
-    session.note(
-        f"{plural(len(examples.entries), 'picture')}, base model {found.name} on {where},"
-        f" {plan.parameters:,} parameters: a file of {_size(plan.file_bytes)},"
-        f" {_size(plan.training_bytes)} of memory beside the base model,"
-        f" {_size(disk)} on disk in {plural(plan.checkpoints, 'checkpoint')}"
-    )
-    room = shutil.disk_usage(session.root).free
-    if disk > room:
-        session.note(f"there are only {_size(room)} of disk left: raise --save-every, or make room")
-    silent = sum(not entry.text.strip() for entry in examples.entries)
-    if silent:
-        session.note(f"{plural(silent, 'picture')} without words: trained on with an empty text")
+    _say_beforehand(session, examples, f"{found.name} on {where}", plan)
     with _bar(session) as progress:
         result = loop.train(
             examples,
@@ -90,6 +78,24 @@ def train(
             progress=progress,
         )
     session.answer("\n".join([*notice_lines(session), *_lines(result)]), _data(result))
+
+
+def _say_beforehand(session: Session, examples: manifest.Manifest, base: str, plan: NetworkPlan) -> None:
+    """What will be trained on what, how much room it takes, and what looks wrong."""
+    disk = plan.checkpoint_bytes * plan.checkpoints
+    session.note(
+        f"{plural(len(examples.entries), 'picture')}, base model {base}, {plan.parameters:,} parameters:"
+        f" a file of {_size(plan.file_bytes)}, {_size(plan.training_bytes)} of memory beside the base model,"
+        f" {_size(disk)} on disk in {plural(plan.checkpoints, 'checkpoint')}"
+    )
+    # the folder itself may still have to be made
+    there = next(folder for folder in (session.root, *session.root.parents) if folder.exists())
+    room = shutil.disk_usage(there).free
+    if disk > room:
+        session.note(f"there are only {_size(room)} of disk left: raise --save-every, or make room")
+    silent = sum(not entry.text.strip() for entry in examples.entries)
+    if silent:
+        session.note(f"{plural(silent, 'picture')} without words: trained on with an empty text")
 
 
 def _size(count: int) -> str:

@@ -384,6 +384,10 @@ def test_any_folder_of_pictures_with_texts_can_be_trained_on(person: Person) -> 
     (person.file("raw") / "a.txt").write_text("a mandelbrot set")
     done = person.types("train", "raw", "--steps", "3", "--name", "my net!", "--json")
     assert Path(done.json["weights"]).name == "my_net.pt"
+    (person.file("raw") / "a.txt").unlink()
+    said = person.types("train", "raw", "--steps", "1", "-w", "new/folder").err
+    assert "1 picture without words" in said
+    assert "on disk in 1 checkpoint" in said
     assert done.json["steps"] == 3
 
 
