@@ -134,11 +134,11 @@ def _source_rows(workspace: Workspace, key: str, paths: Sequence[Path], tally: T
         if source is not None and source.id is not None and _unchanged(source) and workspace.has(key, source.id):
             tally.known += 1
             continue
-        content = _register(workspace, path)
-        if content is None:
+        registered = _register(workspace, path)
+        if registered is None:
             tally.failed["unreadable"] += 1
             continue
-        subject = hashlib.sha256(content).hexdigest()
+        subject, content = registered
         # the same bytes under two names are one picture
         if subject in under_way or workspace.has(key, subject):
             tally.known += 1
@@ -155,8 +155,8 @@ def _unchanged(source: Source) -> bool:
     return (status.st_size, status.st_mtime_ns) == (source.bytes, source.mtime_ns)
 
 
-def _register(workspace: Workspace, path: Path) -> bytes | None:
-    """A file's bytes, remembered as a source; None where it cannot be read, remembered with the reason."""
+def _register(workspace: Workspace, path: Path) -> tuple[str, bytes] | None:
+    """A file's id and bytes, remembered as a source; None where it cannot be read, remembered with the reason."""
     try:
         # the time is taken before the bytes: a change in between is seen by the next run
         mtime_ns = path.stat().st_mtime_ns if path.exists() else 0
@@ -166,4 +166,4 @@ def _register(workspace: Workspace, path: Path) -> bytes | None:
         return None
     subject = hashlib.sha256(content).hexdigest()
     workspace.add_source(Source(path, subject, len(content), mtime_ns))
-    return content
+    return subject, content
