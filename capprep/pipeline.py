@@ -72,7 +72,9 @@ def ingest(workspace: Workspace, places: Sequence[Path], step: Step, watch: Watc
         DatasetError: A place does not exist, or there is no picture anywhere.
     """
     found = image.scan(places, skip=(workspace.dataset, workspace.runs, workspace.folder))
-    kept = [source.path for source in workspace.sources() if _may_exist(source.path)]
+    # a folder is a source only while it cannot be opened, and then it is found again;
+    # os.path, because `Path.is_dir` raises where it may not look
+    kept = [s.path for s in workspace.sources() if _may_exist(s.path) and not os.path.isdir(s.path)]  # noqa: PTH112
     paths = sorted({*found, *kept}, key=os.fsencode)
     if not paths and not workspace.pictures():
         raise DatasetError(

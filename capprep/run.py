@@ -148,22 +148,27 @@ def _source_rows(workspace: Workspace, key: str, paths: Sequence[Path], tally: T
 
 
 def _unchanged(source: Source) -> bool:
+    return _status(source.path) == (source.bytes, source.mtime_ns)
+
+
+def _status(path: Path) -> tuple[int, int] | None:
+    """A file's size and time, or None where it cannot even be looked at."""
     try:
-        status = source.path.stat()
+        status = path.stat()
     except OSError:
-        return False
-    return (status.st_size, status.st_mtime_ns) == (source.bytes, source.mtime_ns)
+        return None
+    return status.st_size, status.st_mtime_ns
 
 
 def _register(workspace: Workspace, path: Path) -> tuple[str, bytes] | None:
     """A file's id and bytes, remembered as a source; None where it cannot be read, remembered with the reason."""
+    # the status is taken before the bytes: a change in between is seen by the next run
+    before = _status(path)
     try:
-        # the time is taken before the bytes: a change in between is seen by the next run
-        mtime_ns = path.stat().st_mtime_ns if path.exists() else 0
         content = image.read(path)
     except image.Unusable as unusable:
         workspace.add_source(Source(path, None, 0, 0, unusable.reason, unusable.message))
         return None
     subject = hashlib.sha256(content).hexdigest()
-    workspace.add_source(Source(path, subject, len(content), mtime_ns))
+    workspace.add_source(Source(path, subject, *(before or (len(content), 0))))
     return subject, content

@@ -245,6 +245,27 @@ def test_status_needs_no_right_to_write(person: Person) -> None:
     assert "1 of 1" in done.stdout
 
 
+def test_a_folder_that_cannot_be_opened_costs_only_its_own_pictures(person: Person) -> None:
+    if os.geteuid() == 0 and shutil.which("setpriv") is None:
+        pytest.skip("root opens everything")
+    unprivileged = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
+    put(person, "a.png", "b.png")
+    closed = person.file("raw/closed")
+    closed.mkdir()
+    (person.file("raw") / "b.png").rename(closed / "b.png")
+    person.types("ingest", "raw")
+    closed.chmod(0)
+    done = subprocess.run(
+        [*unprivileged, sys.executable, "-m", "capprep", "ingest", "raw", "--json"],
+        cwd=person.folder, env={**os.environ, **person.environment}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    closed.chmod(0o755)
+    assert done.returncode == 3, done.stderr
+    assert "Permission denied" in done.stdout
+    assert json.loads(done.stdout)["pictures"] == 1
+    assert person.types("ingest", "raw", "--json").json["pictures"] == 2
+
+
 def test_an_interrupted_ingest_is_said_by_what_comes_after_it(person: Person) -> None:
     put(person, "a.png", "b.png")
     person.types("ingest", "raw")
