@@ -103,14 +103,9 @@ def tag_verdicts(
         _test(residual_N, carriers_N)
         for residual_N, carriers_N in zip(centred(similarity_NM, reference_NR).T, carriers_NM.T, strict=True)
     ]
-    testable = [test for test in tests if test.attainable <= limits.attainable]
-    if testable:
-        upper = false_discovery_control([test.upper for test in testable])
-        lower = false_discovery_control([test.lower for test in testable])
-        adjusted = {id(test): (float(q), float(r)) for test, q, r in zip(testable, upper, lower, strict=True)}
-    else:
-        adjusted = {}
-    return [_verdict(test, adjusted.get(id(test)), limits) for test in tests]
+    testable = [m for m, test in enumerate(tests) if test.attainable <= limits.attainable]
+    adjusted = dict(zip(testable, _adjusted([tests[m] for m in testable]), strict=True))
+    return [_verdict(test, adjusted.get(m), limits) for m, test in enumerate(tests)]
 
 
 def caption_verdicts(
@@ -134,17 +129,15 @@ def caption_verdicts(
     """
     limits = thresholds or Thresholds()
     if not captions:
-        return []
+        return []  # there is no mean of nothing to centre by
     residual_NN = centred(similarity_NN, reference_NR)
     tests = [_caption_test(residual_NN[:, n], n, captions) for n in range(len(captions))]
-    upper = false_discovery_control([test.upper for test in tests])
-    lower = false_discovery_control([test.lower for test in tests])
-    return [_caption_verdict(test, float(q), float(r), limits) for test, q, r in zip(tests, upper, lower, strict=True)]
+    return [_caption_verdict(test, *tails, limits) for test, tails in zip(tests, _adjusted(tests), strict=True)]
 
 
 @dataclass(frozen=True)
 class _Test:
-    """One tag's numbers: effect, both tails, and the smallest p-value its counts allow."""
+    """One text's numbers: effect, both tails, and the smallest p-value its counts allow."""
 
     carriers: int
     others: int
@@ -152,6 +145,15 @@ class _Test:
     upper: float
     lower: float
     attainable: float
+
+
+def _adjusted(tests: Sequence[_Test]) -> list[tuple[float, float]]:
+    """Upper and lower tail of each test after Benjamini-Hochberg over all of them, each tail by itself."""
+    if not tests:
+        return []
+    upper = false_discovery_control([test.upper for test in tests])
+    lower = false_discovery_control([test.lower for test in tests])
+    return [(float(q), float(r)) for q, r in zip(upper, lower, strict=True)]
 
 
 def _test(residual_N: NDArray[np.float64], carriers_N: NDArray[np.bool_]) -> _Test:

@@ -237,7 +237,7 @@ class Workspace:
         Raises:
             WorkspaceError: A fact that it reads has never been computed here.
         """
-        reads = {name: self._current_or_raise(name, stage.name) for name in stage.reads}
+        reads = self._read_keys(stage)
         stage_key = key(stage, reads)
         with self._transaction():
             self._db.execute(

@@ -52,15 +52,16 @@ def dataset_lines(refreshed: Refreshed) -> list[str]:
     adopted, foreign = refreshed.adopted, refreshed.rendered.foreign
     lines = []
     if adopted.edited:
-        lines.append(f"edited by hand, kept as they are: {_names(adopted.edited)}")
+        lines.append(f"edited by hand, kept as they are: {shortened(adopted.edited)}")
     if adopted.withdrawn:
-        lines.append(f"edited by hand before and deleted, so written anew: {_names(adopted.withdrawn)}")
+        lines.append(f"edited by hand before and deleted, so written anew: {shortened(adopted.withdrawn)}")
     if foreign:
-        lines.append(f"not made by capprep, but any trainer would use them: {_names(foreign)}")
+        lines.append(f"not made by capprep, but any trainer would use them: {shortened(foreign)}")
     return lines
 
 
-def _names(names: Sequence[str]) -> str:
+def shortened(names: Sequence[str]) -> str:
+    """Names one after the other; beyond `SHOWN` only counted."""
     more = f", and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return ", ".join(map(printable, names[:SHOWN])) + more
 

@@ -11,14 +11,14 @@ import click
 
 from capprep import pipeline
 from capprep.cli.answers import (
-    SHOWN,
     dataset_lines,
     left_out_lines,
     note_changes,
     plural,
     selection_data,
+    shortened,
 )
-from capprep.cli.session import Session, config_options, policy_options, printable, session_options, shown_path
+from capprep.cli.session import Session, config_options, policy_options, session_options, shown_path
 from capprep.engines import Engine
 from capprep.engines.local import LocalEngine
 from capprep.errors import EXIT_DONE, EXIT_SOME_FAILED
@@ -88,10 +88,9 @@ def _lines(
     examples = refreshed.selection.examples
     pictures = f"{plural(len(examples), 'picture')} of {size}x{size} in {shown_path(workspace.dataset)}/"
     lines = [f"{pictures}  ({tally.computed} read now, {tally.known} known before)"]
-    enlarged = [f"{printable(e.sources[0])} {1 / e.picture.scale:.2f}x" for e in examples if e.picture.scale < 1]
+    enlarged = [f"{e.sources[0]} {1 / e.picture.scale:.2f}x" for e in examples if e.picture.scale < 1]
     if enlarged:
-        more = f", and {len(enlarged) - SHOWN} more" if len(enlarged) > SHOWN else ""
-        lines.append(f"enlarged, so less sharp than they could be: {', '.join(enlarged[:SHOWN])}{more}")
+        lines.append(f"enlarged, so less sharp than they could be: {shortened(enlarged)}")
     lines += dataset_lines(refreshed)
     lines += left_out_lines(lost)
     if examples:

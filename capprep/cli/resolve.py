@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
 
 import click
 
@@ -18,8 +16,6 @@ from capprep.stage import Runtime
 from capprep.stages.blip import Blip
 from capprep.stages.booru import Booru
 from capprep.stages.match import MatchImage, MatchText
-
-Command = TypeVar("Command", bound=Callable[..., Any])
 
 device_option = click.option(
     "--device",

@@ -138,7 +138,7 @@ def _tokenizer(folder: Path, config: Any) -> Any:
     if not any((folder / name).is_file() for name in ("tokenizer.json", "vocab.txt")):
         raise _missing(folder / "tokenizer.json")
     try:
-        with _quiet():
+        with quiet():
             words = BertTokenizer.from_pretrained(str(folder), local_files_only=True)
     except Exception as error:  # the tokenizers library raises bare Exception for a malformed file
         raise _not_blip(folder, f"its tokenizer cannot be read ({_first_line(error)})") from error
@@ -155,7 +155,7 @@ def _tokenizer(folder: Path, config: Any) -> Any:
 def _network(cls: Any, config: Any, folder: Path, dtype: str) -> Any:
     weights = _weights(folder)
     try:
-        with _quiet():
+        with quiet():
             model, info = cls.from_pretrained(
                 None, config=config, state_dict=weights, dtype=DTYPES[dtype], output_loading_info=True
             )
@@ -173,7 +173,7 @@ def _config(folder: Path) -> Any:
     if said.get("model_type") != "blip":
         raise _not_blip(path, f"it describes a model of type {said.get('model_type')!r}, not 'blip'")
     try:
-        with _quiet():
+        with quiet():
             return BlipConfig.from_dict(said)
     except Exception as error:  # huggingface_hub's validation errors share no narrower base with the rest
         raise _not_blip(path, f"its values make no sense ({_first_line(error)})") from error
@@ -234,14 +234,21 @@ def _first_line(error: Exception) -> str:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep transformers' progress bar and load report off a person's terminal; what matters is checked here."""
-    level, bar = transformers_log.get_verbosity(), transformers_log.is_progress_bar_enabled()
-    transformers_log.set_verbosity_error()
+def quiet(*others: Any) -> Iterator[None]:
+    """Keep transformers' progress bar and load report off a person's terminal; what matters is checked here.
+
+    Args:
+        others: The `logging` modules of libraries to be quiet too.
+    """
+    libraries = (transformers_log, *others)
+    levels, bar = [library.get_verbosity() for library in libraries], transformers_log.is_progress_bar_enabled()
+    for library in libraries:
+        library.set_verbosity_error()
     transformers_log.disable_progress_bar()
     try:
         yield
     finally:
-        transformers_log.set_verbosity(level)
+        for library, level in zip(libraries, levels, strict=True):
+            library.set_verbosity(level)
         if bar:
             transformers_log.enable_progress_bar()

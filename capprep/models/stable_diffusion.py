@@ -7,20 +7,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import diffusers.utils.logging
 import torch
-import transformers.utils.logging
 from diffusers import AutoencoderKL, AutoencoderTiny, DDPMScheduler, UNet2DConditionModel
 from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from capprep.errors import ModelMismatch, ModelMissing
+from capprep.models import pretrained
 from capprep.models.device import torch_device
 from capprep.models.single_file import Parts, load_parts
 
@@ -222,19 +222,6 @@ def _check_fits_together(path: Path, parts: Parts) -> None:
         raise ModelMismatch(f"{path} predicts {kind!r}, which cannot be trained on", _ANOTHER)
 
 
-@contextmanager
-def quiet() -> Iterator[None]:
+def quiet() -> AbstractContextManager[None]:
     """No progress bars and no load reports on stderr: what is wrong is raised here in our words."""
-    libraries = (transformers.utils.logging, diffusers.utils.logging)
-    levels = [library.get_verbosity() for library in libraries]
-    bars = transformers.utils.logging.is_progress_bar_enabled()
-    for library in libraries:
-        library.set_verbosity_error()
-    transformers.utils.logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        for library, level in zip(libraries, levels, strict=True):
-            library.set_verbosity(level)
-        if bars:
-            transformers.utils.logging.enable_progress_bar()
+    return pretrained.quiet(diffusers.utils.logging)

@@ -14,9 +14,8 @@ from diffusers.models.attention_processor import Attention
 from torch import Tensor, nn
 
 from capprep.errors import ConfigError, ModelMismatch
+from capprep.models.pretrained import DTYPES
 from capprep.train.hypernetwork import Hypernetwork, HypernetworkModule
-
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 def base_dtype(precision: str, device: str) -> torch.dtype:
