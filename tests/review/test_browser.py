@@ -253,6 +253,7 @@ def test_hostile_text_is_shown_letter_by_letter_and_runs_nothing(open_report: Op
         assert page.locator(f".card {part}").all_text_contents() == expected
     assert page.locator(".card").first.locator(".chips .tag-text").all_inner_texts() == HOSTILE
     page.locator(".card summary").first.click()
+    page.locator(".dropped .reason").first.wait_for()  # a fold's content comes with its own event
     assert page.locator(".dropped .reason").all_inner_texts() == HOSTILE
     page.locator(".card").first.locator(".chip").nth(2).click()
     assert len(names(page)) == len(HOSTILE)
