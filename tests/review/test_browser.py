@@ -71,6 +71,7 @@ def test_a_card_shows_a_picture_with_its_words_verdicts_and_reasons(page: Any, m
     assert card.locator("pre").inner_text() == "two cats, outdoors"
     assert card.locator(".dropped .chip").count() == 0
     card.locator("summary", has_text="2 tags left out").click()
+    card.locator(".dropped > div").first.wait_for()
     assert card.locator(".dropped > div").all_inner_texts() == [
         f"{make.low}\n\nsky\n0.31",
         "a rating\n\nrating:safe\n0.99",
