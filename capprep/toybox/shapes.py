@@ -36,10 +36,10 @@ class Part:
     points: tuple[Point, ...]
 
 
-def ellipse(x: float, y: float, rx: float, ry: float, turn: float = 0.0) -> tuple[Point, ...]:
-    """An ellipse as 48 corners, `turn` in radians."""
+def ellipse(x: float, y: float, rx: float, ry: float, turn: float = 0.0, corners: int = 48) -> tuple[Point, ...]:
+    """An ellipse, `turn` in radians."""
     cos, sin = math.cos(turn), math.sin(turn)
-    circle = [(rx * math.cos(a), ry * math.sin(a)) for a in (2 * math.pi * i / 48 for i in range(48))]
+    circle = [(rx * math.cos(a), ry * math.sin(a)) for a in (2 * math.pi * i / corners for i in range(corners))]
     return tuple((x + u * cos - v * sin, y + u * sin + v * cos) for u, v in circle)
 
 
@@ -213,6 +213,82 @@ def _car() -> list[Part]:
     ]
 
 
+def _cat() -> list[Part]:
+    tail = [(0.4, 0.86), (0.72, 0.82), (0.84, 0.56), (0.74, 0.3), (0.84, 0.08)]
+    ears = [
+        part
+        for side in (-1, 1)
+        for part in (
+            Part(MAIN, ((side * 0.58, -0.36), (side * 0.56, -1.0), (side * 0.1, -0.72))),
+            Part(SHADE, ((side * 0.5, -0.56), (side * 0.49, -0.84), (side * 0.26, -0.7))),
+        )
+    ]
+    eyes = [
+        part
+        for x in (-0.23, 0.23)
+        for part in (Part("pollen", ellipse(x, -0.42, 0.12, 0.13)), Part("ink", ellipse(x, -0.42, 0.055, 0.11)))
+    ]
+    whiskers = [
+        Part("ink", line([(side * 0.2, -0.18), (side * 0.66, y)], 0.03)) for side in (-1, 1) for y in (-0.26, -0.1)
+    ]
+    return [
+        Part(SHADE, line(tail, 0.2)),
+        Part(SHADE, ellipse(0.84, 0.08, 0.1, 0.1)),
+        Part(
+            MAIN,
+            (
+                (-0.3, -0.1),
+                (0.3, -0.1),
+                (0.52, 0.5),
+                (0.56, 0.88),
+                (0.44, 1.0),
+                (-0.44, 1.0),
+                (-0.56, 0.88),
+                (-0.52, 0.5),
+            ),
+        ),
+        Part(LIGHT, ellipse(0.0, 0.4, 0.22, 0.36)),
+        Part(SHADE, line([(-0.2, 0.62), (-0.14, 1.0)], 0.05)),
+        Part(SHADE, line([(0.2, 0.62), (0.14, 1.0)], 0.05)),
+        Part(LIGHT, ellipse(-0.27, 0.93, 0.17, 0.08)),
+        Part(LIGHT, ellipse(0.27, 0.93, 0.17, 0.08)),
+        *ears,
+        Part(MAIN, ellipse(0.0, -0.4, 0.6, 0.46)),
+        Part(LIGHT, ellipse(0.0, -0.17, 0.26, 0.17)),
+        *eyes,
+        *whiskers,
+        Part("ink", ((-0.08, -0.28), (0.08, -0.28), (0.0, -0.18))),
+    ]
+
+
+def _bird() -> list[Part]:
+    far = ((-0.3, 0.1), (-0.5, -0.3), (-0.52, -0.9), (-0.3, -0.74), (-0.12, -0.72), (-0.02, -0.44), (0.1, 0.0))
+    near = (
+        (-0.22, 0.22),
+        (-0.14, -0.3),
+        (0.28, -0.98),
+        (0.42, -0.74),
+        (0.62, -0.64),
+        (0.6, -0.4),
+        (0.74, -0.24),
+        (0.58, -0.04),
+        (0.36, 0.26),
+    )
+    return [
+        Part(SHADE, far),
+        Part(SHADE, ((0.4, 0.24), (1.0, 0.12), (0.9, 0.34), (1.0, 0.52), (0.8, 0.56), (0.42, 0.5))),
+        Part("pollen", ((-0.78, -0.06), (-1.0, 0.12), (-0.76, 0.2))),
+        Part(MAIN, ellipse(-0.02, 0.3, 0.62, 0.3, 0.1)),
+        Part(MAIN, ellipse(-0.54, 0.08, 0.29, 0.28)),
+        Part(LIGHT, ellipse(-0.14, 0.44, 0.42, 0.14, 0.14)),
+        Part(MAIN, near),
+        Part(LIGHT, ((-0.08, 0.02), (-0.04, -0.26), (0.26, -0.76), (0.3, -0.5), (0.2, -0.1))),
+        Part(SHADE, line([(0.06, 0.24), (0.36, 0.2), (0.58, -0.04)], 0.05)),
+        Part("cream", ellipse(-0.6, 0.02, 0.1, 0.1)),
+        Part("ink", ellipse(-0.63, 0.03, 0.06, 0.06)),
+    ]
+
+
 KINDS: dict[str, Callable[[], list[Part]]] = {
     "house": _house,
     "tree": _tree,
@@ -221,11 +297,13 @@ KINDS: dict[str, Callable[[], list[Part]]] = {
     "car": _car,
     "boat": _boat,
     "fish": _fish,
+    "cat": _cat,
+    "bird": _bird,
     "star": _star,
     "heart": _heart,
     "balloon": _balloon,
 }
 """Each kind's parts, from back to front."""
 
-AIRBORNE = frozenset({"star", "heart", "balloon"})
-"""Kinds that hang in the air; the others stand on the ground or lie on the water."""
+AIRBORNE = frozenset({"star", "heart", "balloon", "bird"})
+"""Kinds that hang or fly in the air; the others stand on the ground or lie on the water."""
