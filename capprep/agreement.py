@@ -14,6 +14,9 @@ SUPPORTED = "supported"
 CONTRADICTED = "contradicted"
 UNKNOWN = "unknown"
 
+WEAK = "weak"
+"""Kind of verdict: compared, and fitting neither better nor worse than chance explains."""
+
 MIN_OTHERS = 3
 """With fewer pictures without a tag there is nothing to compare its pictures with."""
 
@@ -191,7 +194,7 @@ def _verdict(test: _Test, adjusted: tuple[float, float] | None, limits: Threshol
         return verdict(SUPPORTED, "fits", reason, test.upper)
     better = "no better than" if test.auc <= limits.effect else "only a little better than"
     reason = f"fits its {_pictures(k)} {better} the {others} others " + numbers.format(p=test.upper)
-    return verdict(UNKNOWN, "weak", reason, test.upper)
+    return verdict(UNKNOWN, WEAK, reason, test.upper)
 
 
 def _caption_test(residual_N: NDArray[np.float64], own: int, captions: Sequence[str]) -> _Test:
@@ -207,13 +210,19 @@ def _caption_verdict(test: _Test, upper: float, lower: float, limits: Thresholds
     if others < MIN_OTHERS:
         return Verdict(UNKNOWN, "rare", "too few other pictures to compare with", None, None, 1, others)
     auc, better = round(test.auc, 4), round((1 - test.auc) * others)
-    worse = f"{others - better} of the {others} other pictures fit this caption less well"
+    fitting_better = f"{_share(better, others)} this caption better"
     if upper <= limits.discovery_rate:
-        return Verdict(SUPPORTED, "fits", worse, auc, test.upper, 1, others)
+        reason = f"{_share(others - better, others)} this caption less well"
+        return Verdict(SUPPORTED, "fits", reason, auc, test.upper, 1, others)
     if lower <= limits.discovery_rate:
-        reason = f"{better} of the {others} other pictures fit this caption better"
-        return Verdict(CONTRADICTED, "misfit", reason, auc, test.lower, 1, others)
-    return Verdict(UNKNOWN, "weak", worse, auc, test.upper, 1, others)
+        return Verdict(CONTRADICTED, "misfit", fitting_better, auc, test.lower, 1, others)
+    reason = fitting_better if better else f"{fitting_better}, which may be chance"
+    return Verdict(UNKNOWN, WEAK, reason, auc, test.upper, 1, others)
+
+
+def _share(count: int, others: int) -> str:
+    """Subject and verb of "7 of the 13 other pictures fit this caption better"."""
+    return f"{count or 'none'} of the {others} other pictures {'fits' if count <= 1 else 'fit'}"
 
 
 def _pictures(count: int) -> str:

@@ -26,6 +26,12 @@ def escape(text: str) -> str:
     return re.sub(r"([\\()])", r"\\\1", text)
 
 
+def split(text: str) -> list[str]:
+    """The pieces of a line between its commas as words, in their order: what `join` and `escape` did is undone."""
+    pieces = (_one_line(re.sub(r"\\([\\()])", r"\1", piece)) for piece in text.split(","))
+    return list(dict.fromkeys(piece for piece in pieces if piece))
+
+
 def join(caption: str | None, tags: Iterable[str]) -> str:
     """Caption first, then the tags, separated by ", "; equal pieces once, empty ones not at all."""
     pieces = [caption_text(caption or ""), *tags]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -105,10 +105,38 @@ def caption(workspace: Workspace, steps: Iterable[Step], watch: Watch = unwatche
     return {step.stage.name: run(workspace, step.stage, step.engine, watch=watch) for step in steps}
 
 
-def score(workspace: Workspace, images: Step, texts: Step, watch: Watch = unwatched) -> dict[str, Tally]:
-    """Bring the vectors of all pictures, captions and tags up to date."""
-    workspace.set_texts(vocabulary(candidates(workspace)))
-    return caption(workspace, (images, texts), watch)
+def score(
+    workspace: Workspace,
+    images: Step,
+    texts: Step,
+    policy: Mapping[str, Any] | None = None,
+    watch: Watch = unwatched,
+) -> tuple[dict[str, Tally], Refreshed]:
+    """Bring the vectors of all pictures and of their words up to date, a person's latest ones too, and refresh.
+
+    Args:
+        workspace: Where.
+        images: The matcher's stage for pictures.
+        texts: Its stage for texts.
+        policy: See `refresh`.
+        watch: Told of the progress.
+
+    Returns:
+        What each stage did, by its name, and what came of it.
+
+    Raises:
+        DatasetError: See `refresh`.
+        WorkspaceError: Nothing was ingested yet.
+    """
+    _set_policy(workspace, policy)
+    first = dataset.adopt(workspace, selected(workspace))
+    workspace.set_texts(vocabulary(candidates(workspace), workspace.decisions()))
+    tallies = caption(workspace, (images, texts), watch)
+    refreshed = refresh(workspace)
+    # what was saved in the meantime is adopted too, to be scored the next time
+    then = refreshed.adopted
+    adopted = dataset.Adopted(first.edited + then.edited, first.withdrawn + then.withdrawn)
+    return tallies, replace(refreshed, adopted=adopted)
 
 
 def refresh(workspace: Workspace, policy: Mapping[str, Any] | None = None) -> Refreshed:
@@ -121,8 +149,7 @@ def refresh(workspace: Workspace, policy: Mapping[str, Any] | None = None) -> Re
     Raises:
         DatasetError: What a person left in `dataset/` is no UTF-8 text, or no square picture.
     """
-    if policy:
-        workspace.set_setting(POLICY, {**asdict(current_policy(workspace)), **policy})
+    _set_policy(workspace, policy)
     selection = selected(workspace)
     adopted = dataset.adopt(workspace, selection)
     if adopted:
@@ -130,24 +157,30 @@ def refresh(workspace: Workspace, policy: Mapping[str, Any] | None = None) -> Re
     return Refreshed(selection, dataset.render(workspace, selection), adopted)
 
 
+def _set_policy(workspace: Workspace, policy: Mapping[str, Any] | None) -> None:
+    if policy:
+        workspace.set_setting(POLICY, {**asdict(current_policy(workspace)), **policy})
+
+
 def selected(workspace: Workspace) -> Selection:
     """The selection under the policy last used; reads facts and writes nothing."""
     policy = current_policy(workspace)
-    pictures = candidates(workspace)
-    judgements = judge(pictures, _vectors(workspace, pictures), policy)
-    return select(pictures, unreadable(workspace), judgements, workspace.decisions(), policy)
+    pictures, decisions = candidates(workspace), workspace.decisions()
+    vectors = _vectors(workspace, vocabulary(pictures, decisions))
+    judgements = judge(pictures, decisions, vectors, policy)
+    return select(pictures, unreadable(workspace), judgements, decisions, policy)
 
 
-def _vectors(workspace: Workspace, pictures: Sequence[Candidate]) -> dict[str, NDArray[np.float32]]:
-    """The vector of each text of these pictures, made by the same matcher as the pictures' own.
+def _vectors(workspace: Workspace, texts: Iterable[str]) -> dict[str, NDArray[np.float32]]:
+    """The vector of each text that is known, made by the same matcher as the pictures' own.
 
-    Of these pictures only: verdicts must not depend on texts that were there once.
+    Of these texts only: verdicts must not depend on texts that were there once.
     """
     if workspace.fields(MATCH_TEXT) != workspace.fields(MATCH_IMAGE):
         return {}
     facts = workspace.facts(MATCH_TEXT)
     vectors = {}
-    for text in vocabulary(pictures):
+    for text in texts:
         fact = facts.get(text_id(text))
         if isinstance(fact, Fact):
             vectors[text] = embedding_from_json(fact.data)

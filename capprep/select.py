@@ -18,6 +18,11 @@ from capprep.config import Config, option
 from capprep.facts import PICTURE, PictureFact, TagScore
 
 RATING = "rating"
+WRITTEN = "written"
+"""Category of a tag that no tagger gave any picture and a person wrote."""
+
+TAG_WORDS = 3
+"""The first piece of a person's text is a sentence if it has more words than this."""
 
 TEXT = "text"
 """Kind of decision: a person wrote a picture's whole text; the payload is that text."""
@@ -78,6 +83,19 @@ class Candidate:
 
 
 @dataclass(frozen=True)
+class Words:
+    """What a picture's text says of it.
+
+    Attributes:
+        caption: Its sentence, or None.
+        tags: Its tags as words ("long hair"), in the order of the text.
+    """
+
+    caption: str | None
+    tags: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Judgements:
     """Agreement's verdicts: of captions by picture id, of tags by their words ("long hair")."""
 
@@ -90,10 +108,10 @@ class TagChoice:
     """One tag of one picture and what became of it.
 
     Attributes:
-        name: The tagger's spelling ("long_hair").
+        name: The tagger's spelling ("long_hair"), or the words of a tag that no tagger gave.
         text: As written in the text file ("long hair").
-        category: "general", "character", "copyright", "meta" or "rating".
-        probability: The tagger's, 0..1.
+        category: "general", "character", "copyright", "meta" or "rating"; `WRITTEN` where no tagger gave it.
+        probability: The tagger's, 0..1; None where only a person gave it to this picture.
         kept: True if it is in the text.
         reason: Why it was left out ("" if kept).
         verdict: Agreement's, or None where not scored.
@@ -102,7 +120,7 @@ class TagChoice:
     name: str
     text: str
     category: str
-    probability: float
+    probability: float | None
     kept: bool
     reason: str
     verdict: Verdict | None
@@ -118,12 +136,13 @@ class Example:
         sources: Where it came from, for people to read.
         picture: What is known of it.
         crop: Digest of the blob with the square PNG.
-        caption: The captioner's words, or None.
+        caption: The sentence of its text, the captioner's or a person's, or None.
         caption_verdict: Agreement's, or None.
-        tags: Every tag over the storing threshold, most probable first.
+        tags: Every tag over the storing threshold, most probable first; those of a person's text before them.
         text: The exact `[filewords]` text, or None while there is nothing to write.
         edited: True if a person wrote the text.
         pixels_edited: True if a person changed the picture in `dataset/`.
+        replaced: The captioner's sentence where a person's text has another or none, else None.
     """
 
     id: str
@@ -137,6 +156,7 @@ class Example:
     text: str | None
     edited: bool = False
     pixels_edited: bool = False
+    replaced: str | None = None
 
 
 @dataclass(frozen=True)
@@ -190,6 +210,7 @@ def select(
         policy: Thresholds.
     """
     examples, left_out = [], list(unreadable)
+    given = {filewords.tag_text(tag.name): tag for candidate in candidates for tag in candidate.tags or ()}
     for candidate in candidates:
         left_out += [LeftOut(candidate.sources, *failure) for failure in candidate.failures]
         if candidate.picture is None or candidate.crop is None:
@@ -202,7 +223,9 @@ def select(
         if too_small:
             left_out.append(LeftOut(candidate.sources, PICTURE, "too_small", too_small))
         else:
-            examples.append(_example(candidate, candidate.picture, candidate.crop, judgements, decisions, policy))
+            words = words_of(candidate, decisions, policy)
+            tags = _choices(candidate, words, (candidate.id, TEXT) in decisions, given, judgements, policy)
+            examples.append(_example(candidate, candidate.picture, candidate.crop, words, tags, judgements, decisions))
     return Selection(tuple(examples), tuple(left_out))
 
 
@@ -221,14 +244,15 @@ def _example(
     candidate: Candidate,
     picture: PictureFact,
     crop: str,
+    words: Words,
+    tags: tuple[TagChoice, ...],
     judgements: Judgements,
     decisions: Mapping[tuple[str, str], str],
-    policy: Policy,
 ) -> Example:
-    tags = tuple(_choice(tag, judgements, policy) for tag in candidate.tags or ())
     written = decisions.get((candidate.id, TEXT))
     known = candidate.caption is not None or candidate.tags is not None
     kept = [filewords.escape(tag.text) for tag in tags if tag.kept]
+    captioned = _captioned(candidate)
     side, _, painted = decisions.get((candidate.id, PIXELS), "").partition(":")
     # an edit of a square of another size waits until that size is asked for again
     pixels_edited = side == str(picture.size)
@@ -238,68 +262,135 @@ def _example(
         sources=candidate.sources,
         picture=picture,
         crop=painted if pixels_edited else crop,
-        caption=candidate.caption,
+        caption=words.caption,
         caption_verdict=judgements.captions.get(candidate.id),
         tags=tags,
-        text=written if written is not None else filewords.join(candidate.caption, kept) if known else None,
+        text=written if written is not None else filewords.join(words.caption, kept) if known else None,
         edited=written is not None,
         pixels_edited=pixels_edited,
+        replaced=captioned if captioned != words.caption else None,
     )
 
 
-def _choice(tag: TagScore, judgements: Judgements, policy: Policy) -> TagChoice:
-    text = filewords.tag_text(tag.name)
+def _choices(
+    candidate: Candidate,
+    words: Words,
+    edited: bool,
+    given: Mapping[str, TagScore],
+    judgements: Judgements,
+    policy: Policy,
+) -> tuple[TagChoice, ...]:
+    """What became of each tag that the tagger or a person gave a picture.
+
+    Args:
+        candidate: The picture.
+        words: What its text says.
+        edited: True if a person wrote that text.
+        given: Some picture's tag for each text, for the name and category of what only a person gave this one.
+        judgements: Agreement's verdicts.
+        policy: Thresholds.
+    """
+    choices = []
+    for tag in candidate.tags or ():
+        text = filewords.tag_text(tag.name)
+        reason = _reason(tag, policy)
+        if edited:
+            reason = "" if text in words.tags else reason or "not in the text written by hand"
+        verdict = judgements.tags.get(text)
+        choices.append(TagChoice(tag.name, text, tag.category, tag.probability, not reason, reason, verdict))
+    if edited:
+        known = {choice.text for choice in choices}
+        for text in (text for text in words.tags if text not in known):
+            tag = given.get(text, TagScore(text, WRITTEN, 0.0))
+            choices.append(TagChoice(tag.name, text, tag.category, None, True, "", judgements.tags.get(text)))
+        place = {text: n for n, text in enumerate(words.tags)}
+        choices.sort(key=lambda choice: place.get(choice.text, len(place)))
+    return tuple(choices)
+
+
+def _reason(tag: TagScore, policy: Policy) -> str:
+    """Why a tag is left out, or ""."""
     if tag.category == RATING:
-        reason = "ratings describe the picture, not what is on it"
-    elif tag.probability < policy.booru_threshold:
+        return "ratings describe the picture, not what is on it"
+    if tag.probability < policy.booru_threshold:
         # without the probability itself, which stands beside it: equal reasons are shown as one
-        reason = f"its probability is under the threshold {policy.booru_threshold:g}"
-    elif not text:
-        reason = "nothing is left of it as words"
-    else:
-        reason = ""
-    verdict = judgements.tags.get(text)
-    return TagChoice(tag.name, text, tag.category, tag.probability, not reason, reason, verdict)
+        return f"its probability is under the threshold {policy.booru_threshold:g}"
+    return "" if filewords.tag_text(tag.name) else "nothing is left of it as words"
 
 
-def vocabulary(candidates: Iterable[Candidate]) -> list[str]:
-    """Every text agreement has to know the vector of: captions, and tags whatever the threshold."""
+def words_of(candidate: Candidate, decisions: Mapping[tuple[str, str], str], policy: Policy) -> Words:
+    """What a picture's text says: a person's own words where there are some, else the models'.
+
+    A person's text is cut at its commas. The first piece is its caption if it has more than `TAG_WORDS` words or
+    is the captioner's; all other pieces are tags.
+
+    Args:
+        candidate: The picture.
+        decisions: What people decided: (picture id, kind) -> payload.
+        policy: Thresholds; they say nothing of a person's words.
+    """
+    captioned, text = _captioned(candidate), decisions.get((candidate.id, TEXT))
+    if text is None:
+        kept = (filewords.tag_text(tag.name) for tag in candidate.tags or () if not _reason(tag, policy))
+        return Words(captioned, tuple(dict.fromkeys(kept)))
+    pieces = filewords.split(text)
+    caption = pieces[0] if pieces and (len(pieces[0].split()) > TAG_WORDS or pieces[0] == captioned) else None
+    # a person may write a tag in the tagger's spelling
+    tags = map(filewords.tag_text, pieces if caption is None else pieces[1:])
+    return Words(caption, tuple(dict.fromkeys(tag for tag in tags if tag)))
+
+
+def _captioned(candidate: Candidate) -> str | None:
+    """The captioner's sentence as it is written."""
+    return None if candidate.caption is None else filewords.caption_text(candidate.caption)
+
+
+def vocabulary(candidates: Iterable[Candidate], decisions: Mapping[tuple[str, str], str]) -> list[str]:
+    """Every text agreement has to know the vector of: the models' words whatever the threshold, and people's.
+
+    The models' are in it beside a person's as well, so that an edit can be taken back without running a model.
+
+    Args:
+        candidates: The pictures.
+        decisions: What people decided: (picture id, kind) -> payload.
+    """
     texts: set[str] = set()
     for candidate in candidates:
-        if candidate.caption:
-            texts.add(candidate.caption)
+        words = words_of(candidate, decisions, Policy())
+        texts.update((_captioned(candidate) or "", words.caption or "", *words.tags))
         texts.update(filewords.tag_text(tag.name) for tag in candidate.tags or () if tag.category != RATING)
     return sorted(texts - {""})
 
 
-def judge(candidates: Sequence[Candidate], vectors: Mapping[str, NDArray[np.float32]], policy: Policy) -> Judgements:
-    """Agreement's verdicts on the captions and on the tags over the threshold.
+def judge(
+    candidates: Sequence[Candidate],
+    decisions: Mapping[tuple[str, str], str],
+    vectors: Mapping[str, NDArray[np.float32]],
+    policy: Policy,
+) -> Judgements:
+    """Agreement's verdicts on the words that are trained on, see `words_of`.
 
     Args:
         candidates: The pictures; those without a vector are left out.
+        decisions: What people decided: (picture id, kind) -> payload.
         vectors: The unit vector of each text; texts without one get no verdict.
         policy: Thresholds.
     """
     seen = [candidate for candidate in candidates if candidate.embedding is not None]
     if not seen or not vectors:
         return Judgements()
+    words = [words_of(candidate, decisions, policy) for candidate in seen]
     images_ND = agreement.unit([c.embedding for c in seen if c.embedding is not None])
     column = {text: r for r, text in enumerate(vectors)}
     similarity_NR = images_ND @ agreement.unit(list(vectors.values())).T
-    captioned = [n for n, c in enumerate(seen) if c.caption in column]
-    own = [column[seen[n].caption or ""] for n in captioned]
-    words = [seen[n].caption or "" for n in captioned]
-    verdicts = agreement.caption_verdicts(similarity_NR[np.ix_(captioned, own)], words, similarity_NR[captioned])
-    captions = {seen[n].id: verdict for n, verdict in zip(captioned, verdicts, strict=True)}
-    written = [_written_tags(candidate, policy) for candidate in seen]
-    names = sorted(set().union(*written) & column.keys())
-    carriers_NM = np.array([[name in tags for name in names] for tags in written], dtype=bool)
+    captioned = [n for n, said in enumerate(words) if said.caption in column]
+    captions = [words[n].caption or "" for n in captioned]
+    own = [column[caption] for caption in captions]
+    verdicts = agreement.caption_verdicts(similarity_NR[np.ix_(captioned, own)], captions, similarity_NR[captioned])
+    names = sorted(set().union(*(said.tags for said in words)) & column.keys())
+    carriers_NM = np.array([[name in said.tags for name in names] for said in words], dtype=bool)
     tags = agreement.tag_verdicts(similarity_NR[:, [column[name] for name in names]], carriers_NM, similarity_NR)
-    return Judgements(captions, dict(zip(names, tags, strict=True)))
-
-
-def _written_tags(candidate: Candidate, policy: Policy) -> set[str]:
-    """The words of the tags that the thresholds let through."""
-    unjudged = Judgements()
-    choices = (_choice(tag, unjudged, policy) for tag in candidate.tags or ())
-    return {choice.text for choice in choices if choice.kept}
+    return Judgements(
+        {seen[n].id: verdict for n, verdict in zip(captioned, verdicts, strict=True)},
+        dict(zip(names, tags, strict=True)),
+    )

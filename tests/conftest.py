@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import io
+import re
 import socket
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from PIL import Image
+
+from capprep.toybox.shapes import KINDS
+from capprep.toybox.world import plural
 
 # the models here are so small that handing work to a second thread takes longer than the work
 torch.set_num_threads(1)
@@ -24,6 +30,25 @@ def pictures() -> list[bytes]:
         Image.fromarray(pixels).save(buffer, "PNG")
         contents.append(buffer.getvalue())
     return contents
+
+
+@pytest.fixture(scope="session")
+def oracle() -> Callable[[str], NDArray[np.float32]]:
+    """A matcher that reads the drawn world without a mistake: where it puts a text, and a picture that shows it.
+
+    Each word has its own direction; a text lies where its words' directions add up to.
+    """
+    singular = {plural(kind): kind for kind in KINDS}
+
+    def direction(word: str) -> NDArray[np.float64]:
+        return np.random.default_rng(list(word.encode())).normal(size=96)
+
+    def vector(text: str) -> NDArray[np.float32]:
+        words = [singular.get(word, word) for word in re.findall(r"[a-z]+", text)]
+        total = sum((direction(word) for word in words if word not in ("a", "an", "on", "at", "of")), np.zeros(96))
+        return (total / max(float(np.linalg.norm(total)), 1e-9)).astype(np.float32)
+
+    return vector
 
 
 @pytest.fixture

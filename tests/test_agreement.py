@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from capprep import agreement
-from capprep.agreement import CONTRADICTED, SUPPORTED, UNKNOWN, caption_verdicts, centred, tag_verdicts
+from capprep.agreement import CONTRADICTED, SUPPORTED, UNKNOWN, WEAK, caption_verdicts, centred, tag_verdicts
 
 
 def scores(pictures: int, tags: int, carried: int, shift: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -96,6 +96,32 @@ def test_captions_that_fit_are_supported_and_wrong_ones_contradicted() -> None:
     wrong = caption_verdicts(noise - 6 * np.eye(40), words(40))
     assert [verdict.state for verdict in wrong].count(CONTRADICTED) >= 39
     assert "fit this caption better" in wrong[0].reason
+
+
+def test_of_an_exchanged_caption_it_is_said_how_many_others_fit_it_better() -> None:
+    similarity = np.eye(20) + 0.1 * np.random.default_rng(0).random((20, 20))
+    exchanged = similarity[:, [1, 0, *range(2, 20)]]
+    # without a reference's means the order of the fits is that of the similarities
+    first, second, *others = caption_verdicts(exchanged, words(20), reference_NR=np.zeros((20, 2)))
+    assert {verdict.state for verdict in others} == {SUPPORTED}
+    assert (first.state, first.kind) == (second.state, second.kind) == (UNKNOWN, WEAK)
+    better = int((exchanged[:, 0] > exchanged[0, 0]).sum())
+    assert better > 1
+    assert first.reason == f"{better} of the 19 other pictures fit this caption better"
+
+
+def test_a_weak_caption_that_fits_best_of_all_is_not_said_to_fit_worse() -> None:
+    similarity = np.diag([9.0, *np.zeros(7)]) + np.random.default_rng(0).random((8, 8))
+    first = caption_verdicts(similarity, words(8))[0]
+    assert (first.kind, first.auc) == (WEAK, 1.0)
+    assert first.reason == "none of the 7 other pictures fits this caption better, which may be chance"
+
+
+def test_one_picture_that_fits_better_is_said_in_the_singular() -> None:
+    similarity = np.eye(12)
+    similarity[1, 0] = 2.0
+    first = caption_verdicts(similarity, words(12), reference_NR=np.zeros((12, 2)))[0]
+    assert first.reason == "1 of the 11 other pictures fits this caption better"
 
 
 def test_under_the_null_few_captions_get_a_verdict() -> None:

@@ -47,6 +47,18 @@ def test_an_escaped_text_reads_back_as_itself(text: str) -> None:
     assert not re.search(r"(?<!\\)(?:\\\\)*[()]", filewords.escape(text))
 
 
+@given(st.lists(st.text()))
+def test_a_line_of_tags_is_cut_into_the_very_tags_it_was_joined_from(names: list[str]) -> None:
+    tags = [filewords.tag_text(name) for name in names]
+    line = filewords.join(None, map(filewords.escape, tags))
+    assert filewords.split(line) == list(dict.fromkeys(tag for tag in tags if tag))
+
+
+def test_a_line_that_a_person_wrote_is_cut_at_its_commas_whatever_the_space_around_them() -> None:
+    assert filewords.split("  a cat,on a\tmat ,, a cat,\n \\(red\\) hat, ") == ["a cat", "on a mat", "(red) hat"]
+    assert filewords.split("") == filewords.split(" ,") == []
+
+
 @given(st.one_of(st.none(), st.text()), st.lists(st.text()))
 def test_the_line_is_one_line_without_surrounding_space_whatever_the_words(
     caption: str | None, names: list[str]

@@ -22,12 +22,12 @@ def test_make_demo_alone_sets_everything_up_and_a_second_one_computes_no_fact(tm
         return done.stdout
 
     first, second = make("demo"), make("demo")
-    assert "14 pictures of 512x512" in first
-    assert sorted(path.suffix for path in (clone / "demo" / "dataset").iterdir()) == [".png"] * 14 + [".txt"] * 14
+    assert "20 pictures of 512x512" in first
+    assert sorted(path.suffix for path in (clone / "demo" / "dataset").iterdir()) == [".png"] * 20 + [".txt"] * 20
     assert (clone / "demo" / "report.html").is_file()
     assert list((clone / "demo").glob("runs/*/*.pt"))
-    assert "0 read now, 15 known before" in second
-    assert second.count("nothing to compute") == 4
+    assert "0 read now, 21 known before" in second
+    assert second.count("nothing to compute") == 6
 
 
 def test_every_target_has_a_line_of_help() -> None:

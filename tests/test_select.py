@@ -22,7 +22,9 @@ from capprep.select import (
     judge,
     select,
     vocabulary,
+    words_of,
 )
+from capprep.toybox.world import scene
 
 PICTURE = PictureFact(640, 480, "JPEG", "RGB", 1, 1, (80.0, 0.0, 560.0, 480.0), 480 / 512, 512)
 TAGS = (
@@ -85,6 +87,48 @@ def test_a_persons_text_wins_whatever_the_models_say() -> None:
     assert silent.text == "mine"
 
 
+@pytest.mark.parametrize(
+    ("text", "caption", "tags"),
+    [
+        ("a red cat on a mat, cat, red cat", "a red cat on a mat", ("cat", "red cat")),
+        ("a red cat, cat", None, ("a red cat", "cat")),
+        ("a cat sitting, cat", "a cat sitting", ("cat",)),  # short, but the captioner's own
+        (r"slime \(substance\), long_hair, o_o, hat, hat", None, ("slime (substance)", "long hair", "o_o", "hat")),
+        ("two dogs that look at a cat", "two dogs that look at a cat", ()),
+        ("", None, ()),
+    ],
+)
+def test_a_persons_text_is_cut_into_a_sentence_and_tags(text: str, caption: str | None, tags: tuple[str, ...]) -> None:
+    words = words_of(candidate(), {("id1", TEXT): text}, Policy())
+    assert (words.caption, words.tags) == (caption, tags)
+    (example,) = chosen(candidate(), decisions={("id1", TEXT): text}).examples
+    assert (example.text, example.caption) == (text, caption)
+    assert tuple(tag.text for tag in example.tags if tag.kept) == tags
+
+
+def test_without_a_persons_text_the_words_are_the_models_as_they_are_written() -> None:
+    words = words_of(candidate(), {("another", TEXT): "mine"}, Policy(0.7))
+    assert (words.caption, words.tags) == ("a cat sitting", ("long hair",))
+    assert words_of(candidate(caption=None, tags=None), {}, Policy()).caption is None
+
+
+def test_what_a_person_took_out_and_put_in_is_told_from_what_the_models_said() -> None:
+    other = candidate(2, tags=(TagScore("red_cat", "character", 0.9),))
+    decisions = {("id1", TEXT): "the best hat of all, hat, red cat, my own"}
+    example, _ = chosen(candidate(), other, decisions=decisions).examples
+    assert [(tag.name, tag.category, tag.probability, tag.kept, tag.reason) for tag in example.tags] == [
+        ("hat", "general", 0.3, True, ""),
+        ("red_cat", "character", None, True, ""),
+        ("my own", "written", None, True, ""),
+        ("long_hair", "general", 0.9, False, "not in the text written by hand"),
+        ("slime_(substance)", "general", 0.6, False, "not in the text written by hand"),
+        ("rating:safe", "rating", 0.99, False, "ratings describe the picture, not what is on it"),
+    ]
+    assert example.replaced == "a cat sitting"
+    (kept,) = chosen(candidate(), decisions={("id1", TEXT): "a cat sitting, hat"}).examples
+    assert kept.replaced is None
+
+
 def test_a_persons_pixels_win() -> None:
     (example,) = chosen(candidate(), decisions={("id1", PIXELS): edited_pixels(512, "c9")}).examples
     assert (example.crop, example.pixels_edited) == ("c9", True)
@@ -125,7 +169,14 @@ def test_names_are_safe_unique_and_short_whatever_the_source_is_called(stem: str
 
 
 def test_the_vocabulary_is_every_caption_and_tag_but_no_rating() -> None:
-    assert vocabulary([candidate()]) == ["a cat, sitting", "hat", "long hair", "slime (substance)"]
+    assert vocabulary([candidate()], {}) == ["a cat sitting", "hat", "long hair", "slime (substance)"]
+
+
+def test_the_vocabulary_holds_a_persons_words_and_still_the_models_so_that_they_can_come_back() -> None:
+    before = vocabulary([candidate()], {})
+    now = vocabulary([candidate()], {("id1", TEXT): "two dogs look at me, dog, hat"})
+    assert set(now) - set(before) == {"two dogs look at me", "dog"}
+    assert set(before) <= set(now)
 
 
 def test_agreement_judges_what_is_written_and_leaves_out_pictures_without_a_vector() -> None:
@@ -141,13 +192,67 @@ def test_agreement_judges_what_is_written_and_leaves_out_pictures_without_a_vect
         for n in range(12)
     ]
     vectors = {"cat": axis[1], "dog": axis[0], "hat": axis[2], **{f"picture {n}": axis[n % 2] for n in range(12)}}
-    judgements = judge([*pictures, candidate(99)], vectors, Policy())
+    judgements = judge([*pictures, candidate(99)], {}, vectors, Policy())
     assert {name: verdict.state for name, verdict in judgements.tags.items()} == {
         "cat": "supported",
         "dog": "supported",
     }
     assert set(judgements.captions) == {f"id{n}" for n in range(12)}
-    assert judge([candidate()], {}, Policy()) == Judgements()
-    assert judge(pictures, {}, Policy()) == Judgements()
-    assert judge(pictures, {f"picture {n}": axis[0] for n in range(12)}, Policy()).tags == {}
-    assert judge(pictures, {"cat": axis[1], "dog": axis[0]}, Policy()).captions == {}
+    assert judge([candidate()], {}, {}, Policy()) == Judgements()
+    assert judge(pictures, {}, {}, Policy()) == Judgements()
+    assert judge(pictures, {}, {f"picture {n}": axis[0] for n in range(12)}, Policy()).tags == {}
+    assert judge(pictures, {}, {"cat": axis[1], "dog": axis[0]}, Policy()).captions == {}
+
+
+def drawn(oracle) -> list[Candidate]:
+    """Twenty pictures of the drawn world with all that is true of them."""
+    scenes = [scene(seed) for seed in range(20)]
+    return [
+        candidate(
+            n,
+            caption=shown.caption,
+            tags=tuple(TagScore(tag, "general", 0.9) for tag in shown.tags),
+            embedding=oracle(shown.caption),
+        )
+        for n, shown in enumerate(scenes)
+    ]
+
+
+def verdicts(oracle, pictures: list[Candidate], decisions: dict[tuple[str, str], str]) -> Judgements:
+    vectors = {text: oracle(text) for text in vocabulary(pictures, decisions)}
+    return judge(pictures, decisions, vectors, Policy())
+
+
+def test_exchanged_texts_are_weak_and_all_others_supported(oracle) -> None:
+    pictures = drawn(oracle)
+    before = verdicts(oracle, pictures, {})
+    assert {verdict.state for verdict in before.captions.values()} == {"supported"}
+    texts = [example.text or "" for example in chosen(*pictures).examples]
+    for one, other in ((0, 1), (2, 7), (19, 4)):
+        decisions = {(f"id{one}", TEXT): texts[other], (f"id{other}", TEXT): texts[one]}
+        after = verdicts(oracle, pictures, decisions).captions
+        weak = {name: verdict for name, verdict in after.items() if verdict.state != "supported"}
+        assert set(weak) == {f"id{one}", f"id{other}"}
+        for verdict in weak.values():
+            assert verdict.kind == "weak"
+            assert "of the 19 other pictures fit this caption better" in verdict.reason
+
+
+def test_a_person_is_judged_by_the_tags_they_wrote_and_not_by_the_taggers(oracle) -> None:
+    pictures = drawn(oracle)
+    right = {n for n, picture in enumerate(pictures) if "sandy_beach" in {tag.name for tag in picture.tags or ()}}
+    wrong = set(range(20)) - right
+    decisions = {(f"id{n}", TEXT): "sandy beach" if n in wrong else "elsewhere" for n in range(20)}
+    judged = verdicts(oracle, pictures, decisions)
+    assert verdicts(oracle, pictures, {}).tags["sandy beach"].state == "supported"
+    assert judged.tags["sandy beach"].state == "contradicted"
+    assert (judged.tags["sandy beach"].carriers, set(judged.tags)) == (len(wrong), {"elsewhere", "sandy beach"})
+    assert judged.captions == {}
+
+
+def test_a_text_without_a_vector_gets_no_verdict_and_is_not_judged_as_the_models_text(oracle) -> None:
+    pictures = drawn(oracle)
+    vectors = {text: oracle(text) for text in vocabulary(pictures, {})}
+    judged = judge(pictures, {("id3", TEXT): "words that nobody has read, dragon"}, vectors, Policy())
+    assert set(judged.captions) == {f"id{n}" for n in range(20)} - {"id3"}
+    assert "dragon" not in judged.tags

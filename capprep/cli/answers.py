@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 import click
 
-from capprep.agreement import CONTRADICTED, SUPPORTED
+from capprep.agreement import CONTRADICTED, SUPPORTED, Verdict
 from capprep.cli.session import Session, printable, shown_path
 from capprep.errors import EXIT_DONE, EXIT_SOME_FAILED
 from capprep.pipeline import Refreshed, Step
 from capprep.run import Tally
-from capprep.select import LeftOut, Selection
+from capprep.select import Example, LeftOut, Selection
 from capprep.workspace import Workspace
+
+NOTICES = "capprep.notices"
+"""Where the context of a call keeps which notices were said."""
 
 SHOWN = 20
 """How many files are named before the rest is only counted."""
@@ -43,8 +46,15 @@ def left_out_lines(left_out: Sequence[LeftOut], *, all_of_them: bool = False) ->
 
 
 def notice_lines(session: Session) -> list[str]:
-    """What has to be known of the profile's models before their words are read, in a line."""
-    return [f"note: {session.profile.notice}"] if session.profile.notice else []
+    """What has to be known of the profile's models before their words are read, in a line.
+
+    Once in a call of the program, however many commands it runs.
+    """
+    notice, said = session.profile.notice, click.get_current_context().meta.setdefault(NOTICES, set())
+    if not notice or notice in said:
+        return []
+    said.add(notice)
+    return [f"note: {notice}"]
 
 
 def dataset_lines(refreshed: Refreshed) -> list[str]:
@@ -66,20 +76,40 @@ def shortened(names: Sequence[str]) -> str:
     return ", ".join(map(printable, names[:SHOWN])) + more
 
 
-def verdict_counts(selection: Selection) -> dict[str, int]:
-    """How many written tags the pictures support, contradict, or say too little about."""
-    verdicts = {
-        tag.text: tag.verdict
-        for example in selection.examples
-        for tag in example.tags
-        if tag.kept and tag.verdict is not None
+def verdict_counts(selection: Selection) -> dict[str, Any]:
+    """How many written tags, and under "captions" how many captions, the pictures support, contradict, or neither."""
+    tags = {tag.text: tag.verdict for example in selection.examples for tag in example.tags if tag.kept}
+    captions = _counts(example.caption_verdict for example in selection.examples)
+    return {"tags": sum(verdict is not None for verdict in tags.values()), **_counts(tags.values())} | {
+        "captions": captions
     }
-    states = [verdict.state for verdict in verdicts.values()]
+
+
+def _counts(verdicts: Iterable[Verdict | None]) -> dict[str, int]:
+    states = [verdict.state for verdict in verdicts if verdict is not None]
+    supported, contradicted = states.count(SUPPORTED), states.count(CONTRADICTED)
+    rest = len(states) - supported - contradicted
+    return {"supported": supported, "contradicted": contradicted, "not_enough_evidence": rest}
+
+
+def _counts_line(noun: str, counts: Mapping[str, int]) -> str:
+    supported, contradicted, rest = (counts[name] for name in ("supported", "contradicted", "not_enough_evidence"))
+    return (
+        f"{plural(supported + contradicted + rest, noun)} written: {supported} fit their pictures,"
+        f" {contradicted} do not, {rest} cannot be told from this set"
+    )
+
+
+def _by_hand(example: Example) -> dict[str, Any]:
+    """A person's text with the verdicts on what it says, as JSON data."""
     return {
-        "tags": len(states),
-        "supported": states.count(SUPPORTED),
-        "contradicted": states.count(CONTRADICTED),
-        "not_enough_evidence": len(states) - states.count(SUPPORTED) - states.count(CONTRADICTED),
+        "name": example.name,
+        "text": example.text,
+        "caption": example.caption,
+        "verdict": example.caption_verdict and asdict(example.caption_verdict),
+        "tags": [
+            {"text": tag.text, "verdict": tag.verdict and asdict(tag.verdict)} for tag in example.tags if tag.kept
+        ],
     }
 
 
@@ -91,6 +121,7 @@ def selection_data(refreshed: Refreshed) -> dict[str, Any]:
         "left_out": [left.to_json() for left in selection.left_out],
         "texts": sum(example.text is not None for example in selection.examples),
         "edited_by_hand": list(refreshed.adopted.edited),
+        "written_by_hand": [_by_hand(example) for example in selection.examples if example.edited],
         "dataset": asdict(refreshed.rendered),
     }
 
@@ -132,10 +163,8 @@ def answer_words(
         f"{plural(written, 'text')} for {pictures} in {shown_path(workspace.dataset)}/",
     ]
     lines += [work_line(step, tallies[step.stage.name]) for step in steps]
-    lines.append(
-        f"{plural(counts['tags'], 'tag')} written: {counts['supported']} fit their pictures,"
-        f" {counts['contradicted']} do not, {counts['not_enough_evidence']} cannot be told from this set"
-    )
+    lines += [_counts_line("caption", counts["captions"])] if any(counts["captions"].values()) else []
+    lines.append(_counts_line("tag", counts))
     lines += dataset_lines(refreshed)
     lines += left_out_lines(lost)
     lines.append("next: capprep review report.html")

@@ -55,5 +55,5 @@ def caption(
         note_changes(session, workspace, [*steps, images])
         with session.progress() as watch:
             tallies = pipeline.caption(workspace, steps, watch)
-            tallies |= pipeline.score(workspace, images, texts, watch)
-        answer_words(session, workspace, [*steps, images, texts], tallies, pipeline.refresh(workspace, policy))
+            scored, refreshed = pipeline.score(workspace, images, texts, policy, watch)
+        answer_words(session, workspace, [*steps, images, texts], tallies | scored, refreshed)

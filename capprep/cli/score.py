@@ -21,12 +21,12 @@ from capprep.facts import MATCH_IMAGE
 def score(session: Session, policy: dict[str, Any], device: str, match_model: str | None) -> None:
     """Score captions and tags again.
 
-    `capprep caption` does this by itself; use `score` after a change of the threshold or of the matcher.
+    `capprep caption` does this by itself; use `score` after you edited texts, or for another threshold or matcher.
     """
     with session.workspace() as workspace:
         dtype = workspace.fields(MATCH_IMAGE).get("dtype", "float32")
         images, texts = resolve.match_steps(session, match_model, device, dtype)
         note_changes(session, workspace, [images])
         with session.progress() as watch:
-            tallies = pipeline.score(workspace, images, texts, watch)
-        answer_words(session, workspace, [images, texts], tallies, pipeline.refresh(workspace, policy))
+            tallies, refreshed = pipeline.score(workspace, images, texts, policy, watch)
+        answer_words(session, workspace, [images, texts], tallies, refreshed)

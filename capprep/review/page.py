@@ -12,7 +12,7 @@ from capprep.review.rows import TagKey, TagRow, key_of, overview, standing, stat
 from capprep.review.thumbnails import Thumbnail
 from capprep.select import Example, LeftOut, Selection
 
-SCHEMA = 1
+SCHEMA = 2
 """Raised whenever a field changes its meaning; whoever reads the data can tell."""
 
 _NO_CROP = Thumbnail(problem="its crop is not in the workspace")
@@ -67,6 +67,7 @@ def _picture(
         "problem": thumbnail.problem,
         "standing": standing(example),
         "caption": example.caption,
+        "replaced": example.replaced,
         "verdict": _verdict(example.caption_verdict),
         "kept": kept,
         "dropped": dropped,

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from capprep.agreement import CONTRADICTED, SUPPORTED, UNKNOWN, Verdict
+from capprep.agreement import CONTRADICTED, SUPPORTED, UNKNOWN, WEAK, Verdict
 from capprep.select import Example, Selection, TagChoice
 
 UNSCORED = "unscored"
@@ -34,7 +34,8 @@ class TagRow:
         verdict: Agreement's, or None where not scored.
         kept: How many pictures have it in their text.
         dropped: How many pictures had it left out.
-        probability: The tagger's mean over the pictures that keep it; over those it was left out of where none does.
+        probability: The tagger's mean over the pictures that keep it; over those it was left out of where none
+            does; None where it gave it to no picture.
     """
 
     name: str
@@ -43,7 +44,7 @@ class TagRow:
     verdict: Verdict | None
     kept: int
     dropped: int
-    probability: float
+    probability: float | None
 
 
 TagKey = tuple[str, str, str, Verdict | None]
@@ -56,15 +57,15 @@ def key_of(tag: TagChoice | TagRow) -> TagKey:
 
 def tag_rows(selection: Selection) -> tuple[TagRow, ...]:
     """A row for each tag of the set, the one on most pictures first."""
-    kept: dict[TagKey, list[float]] = {}
-    dropped: dict[TagKey, list[float]] = {}
+    kept: dict[TagKey, list[float | None]] = {}
+    dropped: dict[TagKey, list[float | None]] = {}
     for tag in (tag for example in selection.examples for tag in example.tags):
         (kept if tag.kept else dropped).setdefault(key_of(tag), []).append(tag.probability)
     rows = []
     for key in kept | dropped:
         inside, outside = kept.get(key, []), dropped.get(key, [])
-        counted = inside or outside
-        rows.append(TagRow(*key, len(inside), len(outside), sum(counted) / len(counted)))
+        counted = [p for p in inside if p is not None] or [p for p in outside if p is not None]
+        rows.append(TagRow(*key, len(inside), len(outside), sum(counted) / len(counted) if counted else None))
     return tuple(sorted(rows, key=lambda row: (-row.kept, -row.dropped, row.text, row.name)))
 
 
@@ -76,26 +77,46 @@ def state_of(verdict: Verdict | None) -> str:
 def standing(example: Example) -> str:
     """One word for a picture's whole text, from its caption and the tags it keeps.
 
-    Contradicted if any of them is; else supported if any is; else unknown if any was scored.
+    Contradicted if any of them is; else unknown if the caption is weak; else supported if any of them is; else
+    unknown if any was scored.
     """
     states = {state_of(example.caption_verdict), *(state_of(tag.verdict) for tag in example.tags if tag.kept)}
+    if CONTRADICTED not in states and _weak(example.caption_verdict):
+        return UNKNOWN
     return next(state for state in (CONTRADICTED, SUPPORTED, UNKNOWN, UNSCORED) if state in states)
+
+
+def doubts(example: Example) -> list[str]:
+    """Why a picture's words should be looked at: the caption is contradicted or weak, or tags are contradicted."""
+    caption = example.caption_verdict
+    reasons = [caption.reason] if caption and (caption.state == CONTRADICTED or _weak(caption)) else []
+    tags = ((tag.text, tag.verdict) for tag in example.tags if tag.kept)
+    return reasons + [
+        f'"{text}" {verdict.reason}' for text, verdict in tags if verdict and state_of(verdict) == CONTRADICTED
+    ]
 
 
 def worst_first(examples: Sequence[Example]) -> list[int]:
     """The places of the pictures in the queue of what to look at first.
 
-    A contradicted caption weighs most, then the number of contradicted tags, then a picture that was
-    enlarged, then how many other pictures fit the caption better. Equals stay in order of arrival.
+    A contradicted caption weighs most, then a weak one, the more the more other pictures fit it better. Then
+    come the number of contradicted tags, a picture that was enlarged, and how well the caption fits. Equals stay
+    in order of arrival.
     """
 
-    def trouble(example: Example) -> tuple[bool, int, bool, float]:
+    def trouble(example: Example) -> tuple[bool, float, int, bool, float]:
         contradicted = sum(tag.kept and state_of(tag.verdict) == CONTRADICTED for tag in example.tags)
         caption = example.caption_verdict
         fit = 0.5 if caption is None or caption.auc is None else caption.auc
-        return state_of(caption) != CONTRADICTED, -contradicted, example.picture.scale >= 1, fit
+        weakness = fit - 1 if _weak(caption) else 0.0
+        return state_of(caption) != CONTRADICTED, weakness, -contradicted, example.picture.scale >= 1, fit
 
     return sorted(range(len(examples)), key=lambda place: trouble(examples[place]))
+
+
+def _weak(verdict: Verdict | None) -> bool:
+    """True if a text was compared and stands out in its picture neither way."""
+    return verdict is not None and verdict.kind == WEAK
 
 
 def tally(states: Iterable[str]) -> dict[str, int]:

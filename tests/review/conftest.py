@@ -27,12 +27,17 @@ class Make:
         CONTRADICTED, "misfit", "fits its 3 pictures worse than the 9 others (AUC 0.08, p = 0.01)", 0.08, 0.01, 3, 9
     )
     rare = Verdict(UNKNOWN, "rare", "on 1 picture of 12: too few to tell", None, None, 1, 11)
+    weak = Verdict(UNKNOWN, "weak", "7 of the 11 other pictures fit this caption better", 0.36, 0.67, 1, 11)
     low = "its probability is under 0.50"
     picture = PictureFact(800, 600, "JPEG", "RGB", 1, 1, (100.0, 0.0, 700.0, 600.0), 600 / 512, 512)
 
     @staticmethod
     def tag(
-        text: str, probability: float = 0.9, verdict: Verdict | None = None, reason: str = "", category: str = "general"
+        text: str,
+        probability: float | None = 0.9,
+        verdict: Verdict | None = None,
+        reason: str = "",
+        category: str = "general",
     ) -> TagChoice:
         return TagChoice(text.replace(" ", "_"), text, category, probability, not reason, reason, verdict)
 
@@ -104,7 +109,12 @@ class Make:
         )
         facts = [("captioner", "blip, sha256 d6638651"), ("device", "cpu")]
         return self.report(
-            *examples, left_out=left, crops=crops, title="My set", facts=facts, notices=["these models are toys"]
+            *examples,
+            left_out=left,
+            crops=crops,
+            title="My set",
+            facts=facts,
+            notices=["these models are toys of `demo`"],
         )
 
 

@@ -44,7 +44,8 @@ def page(open_report: Open, make: Any, tmp_path: Path) -> Any:
 def test_the_page_shows_what_the_set_is_like(page: Any) -> None:
     assert page.title() == page.inner_text("h1") == "My set"
     assert page.inner_text("#when") == "4 March 2026, 05:06 UTC"
-    assert page.inner_text(".notice") == "Note: these models are toys"
+    assert page.inner_text(".notice") == "Note: these models are toys of demo"
+    assert page.inner_text(".notice code") == "demo"
     assert "4 pictures in the set, 2 files left out. 3 captions: 1 supported" in page.inner_text("#overview")
     assert page.locator(".tally li").all_inner_texts() == ["1 supported", "1 not enough evidence", "1 contradicted"] * 2
     page.click("text=How this was made")
@@ -78,6 +79,39 @@ def test_a_card_shows_a_picture_with_its_words_verdicts_and_reasons(page: Any, m
     ]
     line = "s => getComputedStyle(s).textDecorationLine"
     assert card.locator(".dropped s").first.evaluate(line) == "line-through"
+
+
+def test_what_a_person_wrote_is_shown_with_its_verdicts_and_every_doubtful_word_is_marked(
+    open_report: Open, make: Any
+) -> None:
+    little = replace(make.weak, reason="fits its 1 picture no better than the 11 others (AUC 0.40, p = 0.6)")
+    tags = (
+        make.tag("dog", None, little),
+        make.tag("sky", 0.7, make.misfit),
+        make.tag("day", 0.9, make.fits),
+        make.tag("mat", None, make.rare),
+        make.tag("cat", 0.9, make.fits, "not in the text written by hand"),
+    )
+    written = {"caption": "a dog on a blue mat", "caption_verdict": make.weak, "tags": tags, "text": "as I wrote it"}
+    edited = make.example("edited", **written, edited=True, replaced="a cat on a mat")
+    tags_only = make.example("tags only", edited=True, text="", replaced="a cat")
+    page = open_report(make.report(edited, make.example("by the models", **written), tags_only)).page
+    card, models, bare = (page.locator(".card").nth(n) for n in range(3))
+    assert card.locator(".caption").inner_text() == "a dog on a blue mat"
+    assert card.locator(".judgement").inner_text().split("\n") == ["not enough evidence", make.weak.reason]
+    assert card.locator(".replaced").inner_text() == "the captioner's was: a cat on a mat"
+    assert card.locator("pre").inner_text() == "as I wrote it"
+    assert [chip.split("\n") for chip in card.locator(".chip.doubtful").all_inner_texts()] == [
+        ["dog", "by hand", "not enough evidence"],
+        ["sky", "0.70", "contradicted"],
+    ]
+    assert card.locator(".chips .chip").count() == 4
+    assert card.locator(".against li").all_inner_texts() == [f"dog {little.reason}", f"sky {make.misfit.reason}"]
+    assert models.locator(".chip.doubtful .tag-text").all_inner_texts() == ["sky"]
+    assert models.locator(".replaced").count() == 0
+    assert "the captioner's was: a cat" in bare.inner_text()
+    assert "no caption" in bare.inner_text()
+    assert page.evaluate(CONTRAST) == []
 
 
 def test_the_crop_is_drawn_on_the_shape_of_the_source(page: Any) -> None:

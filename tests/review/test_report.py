@@ -158,7 +158,7 @@ def test_scripts_write_no_markup_and_no_asset_ends_its_own_element(name: str) ->
 
 def test_a_picture_carries_everything_that_is_known_of_it(make: Any, tmp_path: Path) -> None:
     data = data_of(render(make.sample(tmp_path)))
-    assert data["schema"] == 1
+    assert data["schema"] == 2
     dog = data["pictures"][1]
     assert dog["thumbnail"].startswith("data:image/webp;base64,")
     assert dog["source"] == {
@@ -182,6 +182,24 @@ def test_a_picture_carries_everything_that_is_known_of_it(make: Any, tmp_path: P
     assert data["tallies"]["captions"] == {"contradicted": 1, "unknown": 1, "supported": 1, "unscored": 0}
     assert data["made"] == "2026-03-04T05:06:00+00:00"
     assert data["when"] == "4 March 2026, 05:06 UTC"
+
+
+def test_a_text_written_by_hand_carries_the_verdicts_on_its_own_words_and_what_it_replaced(make: Any) -> None:
+    written = make.example(
+        caption="a dog on a blue mat",
+        caption_verdict=make.weak,
+        tags=(make.tag("dog", None, make.misfit), make.tag("cat", 0.9, make.fits, "not in the text written by hand")),
+        text="a dog on a blue mat, dog",
+        edited=True,
+        replaced="a cat on a mat",
+    )
+    data = data_of(render(make.report(written)))
+    [shown] = data["pictures"]
+    assert (shown["caption"], shown["replaced"]) == ("a dog on a blue mat", "a cat on a mat")
+    assert (shown["verdict"]["kind"], shown["verdict"]["reason"]) == ("weak", make.weak.reason)
+    assert [(data["tags"][tag]["text"], p) for tag, p in shown["kept"]] == [("dog", None)]
+    assert [data["tags"][tag]["text"] for tag, _, _ in shown["dropped"]] == ["cat"]
+    assert data["tags"][shown["kept"][0][0]]["probability"] is None
 
 
 def test_a_picture_whose_crop_is_unknown_or_gone_says_so(make: Any, tmp_path: Path) -> None:

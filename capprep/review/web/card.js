@@ -56,18 +56,25 @@ function sourceFacts(source) {
   return make('div', { class: 'source' }, whole ? null : cropMap(source), list);
 }
 
-/** @param {number} place @param {number|null} probability */
-function keptChip(place, probability) {
+/**
+ * Whether a tag in a picture's text should be looked at: contradicted, or weak where a person wrote it.
+ * @param {Picture} picture
+ * @param {Verdict} verdict
+ */
+const doubtful = (picture, verdict) => verdict.state === 'contradicted' || (picture.edited && verdict.kind === 'weak');
+
+/** @param {Picture} picture @param {number} place @param {number|null} probability */
+function keptChip(picture, place, probability) {
   const { text, category, verdict } = data.tags[place];
   const word = WORDS[verdict.state];
   const title = `${category} tag, ${word}${verdict.reason ? `: ${verdict.reason}` : ''}`;
-  const against = verdict.state === 'contradicted';
+  const marked = doubtful(picture, verdict);
   const chip = button(
-    { class: `chip ${verdict.state}`, 'data-tag': place, title },
+    { class: `chip ${verdict.state}${marked ? ' doubtful' : ''}`, 'data-tag': place, title },
     icon(verdict.state),
     make('bdi', { class: 'tag-text' }, text),
-    make('span', { class: 'probability' }, fixed(probability, 2)),
-    against ? make('strong', {}, word) : make('span', { class: 'hidden-label' }, word),
+    make('span', { class: 'probability' }, probability === null ? 'by hand' : fixed(probability, 2)),
+    marked ? make('strong', {}, word) : make('span', { class: 'hidden-label' }, word),
   );
   return make('li', {}, chip);
 }
@@ -100,15 +107,15 @@ function dropped(picture) {
   return details;
 }
 
-/** The kept tags that their pictures speak against, each with the reason. @param {Picture} picture */
-function contradictions(picture) {
-  const against = picture.kept.map(([tag]) => data.tags[tag]).filter(({ verdict }) => verdict.state === 'contradicted');
+/** The marked tags, each with the reason. @param {Picture} picture */
+function doubts(picture) {
+  const against = picture.kept.map(([tag]) => data.tags[tag]).filter(({ verdict }) => doubtful(picture, verdict));
   if (!against.length) return null;
   const items = against.map(({ text, verdict }) =>
     make(
       'li',
       {},
-      icon('contradicted'),
+      icon(verdict.state),
       make('span', {}, make('bdi', { class: 'tag-text' }, text), ` ${verdict.reason}`),
     ),
   );
@@ -144,18 +151,21 @@ function head(picture) {
 
 /** The caption with its verdict, the tags in the text, what speaks against them. @param {Picture} picture @returns {Child[]} */
 function words(picture) {
-  const { caption, kept, dropped: out } = picture;
-  if (caption === null && !kept.length && !out.length)
+  const { caption, replaced, kept, dropped: out } = picture;
+  if (caption === null && replaced === null && !kept.length && !out.length)
     return [make('p', { class: 'empty' }, 'no caption and no tags yet')];
   const none = make('p', { class: 'empty' }, out.length ? 'every tag was left out' : 'no tags');
-  const chips = kept.map(([tag, probability]) => keptChip(tag, probability));
+  const chips = kept.map(([tag, probability]) => keptChip(picture, tag, probability));
   return [
     caption === null
       ? make('p', { class: 'empty' }, 'no caption')
       : make('p', { class: 'caption', dir: 'auto' }, caption || '(an empty caption)'),
     caption === null ? null : judgement(picture.verdict),
+    replaced === null
+      ? null
+      : make('p', { class: 'replaced' }, "the captioner's was: ", make('s', {}, make('bdi', {}, replaced))),
     chips.length ? make('ul', { class: 'chips', 'aria-label': 'Tags in the text' }, chips) : none,
-    contradictions(picture),
+    doubts(picture),
   ];
 }
 

@@ -9,7 +9,8 @@
  *   box: (number|null)[], scale: number|null, size: number}} Source */
 /** Entries of `kept` are [tag, probability], of `dropped` [tag, probability, reason]; tag and reason are places.
  * @typedef {{id: string, name: string, sources: string[], source: Source, thumbnail: string, problem: string,
- *   standing: Standing, caption: string|null, verdict: Verdict, kept: [number, number|null][],
+ *   standing: Standing, caption: string|null, replaced: string|null, verdict: Verdict,
+ *   kept: [number, number|null][],
  *   dropped: [number, number|null, number][], text: string|null, edited: boolean, pixelsEdited: boolean,
  *   worst: number}} Picture */
 /** @typedef {{sources: string[], stage: string, reason: string, message: string}} LeftOut */

@@ -27,7 +27,9 @@ function drawHead() {
   byId('title').textContent = shown(data.title);
   byId('when').append(make('time', { datetime: data.made }, data.when));
   byId('notices').append(
-    ...data.notices.map((text) => make('p', { class: 'notice' }, icon('warning'), make('strong', {}, 'Note: '), text)),
+    ...data.notices.map((text) =>
+      make('p', { class: 'notice' }, icon('warning'), make('strong', {}, 'Note: '), withCode(text)),
+    ),
   );
   byId('overview').append(
     ...data.overview.flatMap((sentence) => [...withCode(sentence), ' ']).map((child) => child ?? ''),
