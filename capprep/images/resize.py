@@ -1,0 +1,134 @@
+"""A region of a picture at an exact size, and the finished picture as a file's bytes.
+
+The weights of both filters are those of their definitions at any fraction of a pixel, so a crop is never shifted to
+whole pixels. Suffixes: H height, W width, C channels, O output pixels, N input pixels.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from typing import Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from scipy import sparse
+
+from capprep.images.colour import Pixels
+
+Box = tuple[float, float, float, float]
+Filter = Literal["area", "lanczos"]
+Weights = sparse.csr_array
+
+_LOBES = 3
+_BLOCK = 4_000_000
+"""Input values taken at a time, so that no picture is ever held as floats as a whole."""
+_TINY = 1e-6
+
+
+def crop_resize(pixels_HWC: Pixels, box: Box, size: tuple[int, int], filter: Filter = "area") -> Pixels:
+    """The region of a picture at `size`, as the filter's mathematics has it, rounded once.
+
+    A region that needs no resizing comes out as the very pixels. "area" gives the mean over each output pixel's own
+    rectangle; it cannot enlarge, there Lanczos is used instead. "lanczos" is the windowed sinc with three lobes,
+    widened by the scale when shrinking (Turkowski 1990), and sees the pixels beside the box as well.
+
+    Args:
+        pixels_HWC: RGB.
+        box: Left, top, right, bottom in pixels of `pixels_HWC`; any floats inside it.
+        size: Width and height of the result in pixels.
+        filter: "area" or "lanczos".
+
+    Raises:
+        ValueError: The box is empty or not inside the picture, the size or the filter impossible.
+    """
+    height, width, _ = pixels_HWC.shape
+    left, top, right, bottom = box
+    if not (-_TINY <= left < right <= width + _TINY and -_TINY <= top < bottom <= height + _TINY):
+        raise ValueError(f"the box {box} is not inside {width}x{height}")
+    if min(size) < 1 or filter not in ("area", "lanczos"):
+        raise ValueError(f"cannot resize to {size} with {filter!r}")
+    across, down = (right - left) / size[0], (bottom - top) / size[1]
+    whole = _whole(box)
+    if whole is not None:
+        region_HWC = pixels_HWC[whole[1] : whole[3], whole[0] : whole[2]]
+        if region_HWC.shape[:2] == size[::-1]:
+            return np.ascontiguousarray(region_HWC)
+        if filter == "area" and min(across, down) >= 1:
+            # the same mathematics as below, faster, but for whole pixels only
+            return np.asarray(cv2.resize(region_HWC, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+    weigh = _area if filter == "area" and min(across, down) >= 1 - _TINY else _lanczos
+    return _resample(pixels_HWC, weigh(left, right, size[0], width), weigh(top, bottom, size[1], height))
+
+
+def _whole(box: Box) -> tuple[int, int, int, int] | None:
+    left, top, right, bottom = (round(edge) for edge in box)
+    off = max(abs(edge - whole) for edge, whole in zip(box, (left, top, right, bottom), strict=True))
+    return (left, top, right, bottom) if off < _TINY else None
+
+
+def _area(low: float, high: float, count: int, length: int) -> Weights:
+    """For each of `count` equal parts of low..high, the share each of `length` pixels has in it."""
+    edge = np.linspace(low, high, count + 1)
+    start, end = edge[:-1, None], edge[1:, None]
+    pixel_ON = np.floor(start).astype(np.int64) + np.arange(math.ceil((high - low) / count) + 1)
+    return _rows(pixel_ON, np.minimum(end, pixel_ON + 1) - np.maximum(start, pixel_ON), length)
+
+
+def _lanczos(low: float, high: float, count: int, length: int) -> Weights:
+    """For each of `count` equal parts of low..high, the value of the Lanczos window around its middle."""
+    step = (high - low) / count
+    stretch = max(step, 1.0)
+    middle = low + (np.arange(count)[:, None] + 0.5) * step
+    reach = _LOBES * stretch
+    pixel_ON = np.floor(middle - reach).astype(np.int64) + np.arange(math.ceil(2 * reach) + 1)
+    x_ON = (pixel_ON + 0.5 - middle) / stretch
+    weight_ON = np.where(np.abs(x_ON) < _LOBES, np.sinc(x_ON) * np.sinc(x_ON / _LOBES), 0.0)
+    # the negative lobes must survive what keeps rounding errors of the area weights from going below zero
+    return _rows(pixel_ON, weight_ON, length, least=-1.0)
+
+
+def _rows(pixel_ON: NDArray[np.int64], weight_ON: NDArray[np.float64], length: int, least: float = 0.0) -> Weights:
+    """Sparse rows that add up to one; what falls outside the picture is left out."""
+    inside_ON = (pixel_ON >= 0) & (pixel_ON < length)
+    weight_ON = np.where(inside_ON, np.maximum(weight_ON, least), 0.0)
+    weight_ON /= weight_ON.sum(axis=1, keepdims=True)
+    count, taps = pixel_ON.shape
+    row = np.arange(0, count * taps + 1, taps)
+    column = np.clip(pixel_ON, 0, length - 1).ravel()
+    return sparse.csr_array((weight_ON.astype(np.float32).ravel(), column, row), shape=(count, length))
+
+
+def _resample(pixels_HWC: Pixels, across: Weights, down: Weights) -> Pixels:
+    """Both passes in float32: rows first, in blocks, then columns."""
+    left, right = int(across.indices.min()), int(across.indices.max()) + 1
+    height, width = down.shape[0], right - left
+    taps = int(down.indptr[1])
+    rows_HWC = np.empty((height, width, 3), dtype=np.float32)
+    block = max(1, _BLOCK // (3 * width * taps))
+    for first in range(0, height, block):
+        part = down[first : first + block]
+        top, bottom = int(part.indices.min()), int(part.indices.max()) + 1
+        source = np.ascontiguousarray(pixels_HWC[top:bottom, left:right]).reshape(bottom - top, -1)
+        rows_HWC[first : first + block] = (part[:, top:bottom] @ source.astype(np.float32)).reshape(-1, width, 3)
+    columns_WHC = (across[:, left:right] @ rows_HWC.transpose(1, 0, 2).reshape(width, -1)).reshape(-1, height, 3)
+    np.rint(columns_WHC, out=columns_WHC)
+    np.clip(columns_WHC, 0, 255, out=columns_WHC)
+    return np.ascontiguousarray(columns_WHC.astype(np.uint8).transpose(1, 0, 2))
+
+
+def encode_png(pixels_HWC: Pixels) -> bytes:
+    """RGB as a PNG file, by OpenCV's default parameters: several times faster than Pillow's at nearly the size."""
+    done, encoded = cv2.imencode(".png", cv2.cvtColor(pixels_HWC, cv2.COLOR_RGB2BGR))
+    if not done:
+        raise RuntimeError("OpenCV could not write a PNG")
+    return encoded.tobytes()
+
+
+def encode_webp_lossless(pixels_HWC: Pixels) -> bytes:
+    """RGB as a lossless WebP file, by the fastest method: a tenth smaller than the PNG at about its speed."""
+    buffer = io.BytesIO()
+    Image.fromarray(pixels_HWC).save(buffer, "WEBP", lossless=True, method=0, quality=0, exact=True)
+    return buffer.getvalue()
