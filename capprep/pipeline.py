@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from capprep import dataset, image
+from capprep import dataset
 from capprep.config import options
 from capprep.engines import Engine
 from capprep.errors import DatasetError
@@ -26,6 +26,7 @@ from capprep.facts import (
     embedding_from_json,
     tags_from_json,
 )
+from capprep.images import files
 from capprep.run import Tally, Watch, run, run_sources, unwatched
 from capprep.select import Candidate, LeftOut, Policy, Selection, judge, select, vocabulary
 from capprep.stage import Fact, Failure, Stage
@@ -71,7 +72,7 @@ def ingest(workspace: Workspace, places: Sequence[Path], step: Step, watch: Watc
     Raises:
         DatasetError: A place does not exist, or there is no picture anywhere.
     """
-    found = image.scan(places, skip=(workspace.dataset, workspace.runs, workspace.folder))
+    found = files.scan(places, skip=(workspace.dataset, workspace.runs, workspace.folder))
     # a folder is a source only while it cannot be opened, and then it is found again;
     # os.path, because `Path.is_dir` raises where it may not look
     kept = [s.path for s in workspace.sources() if _may_exist(s.path) and not os.path.isdir(s.path)]  # noqa: PTH112
@@ -79,7 +80,7 @@ def ingest(workspace: Workspace, places: Sequence[Path], step: Step, watch: Watc
     if not paths and not workspace.pictures():
         raise DatasetError(
             f"there is no picture file in {', '.join(map(str, places))}",
-            f"these are looked for: {' '.join(sorted(image.SUFFIXES))}",
+            f"these are looked for: {' '.join(sorted(files.SUFFIXES))}",
         )
     workspace.forget_sources({source.path for source in workspace.sources()} - set(paths))
     return run_sources(workspace, step.stage, step.engine, paths, watch=watch)

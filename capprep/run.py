@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from capprep import image
 from capprep.engines import Engine
+from capprep.images import files
+from capprep.images.unusable import Unusable
 from capprep.stage import Failure, Row, Stage
 from capprep.workspace import Source, Workspace
 
@@ -165,8 +166,8 @@ def _register(workspace: Workspace, path: Path) -> tuple[str, bytes] | None:
     # the status is taken before the bytes: a change in between is seen by the next run
     before = _status(path)
     try:
-        content = image.read(path)
-    except image.Unusable as unusable:
+        content = files.read(path)
+    except Unusable as unusable:
         workspace.add_source(Source(path, None, 0, 0, unusable.reason, unusable.message))
         return None
     subject = hashlib.sha256(content).hexdigest()

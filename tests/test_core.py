@@ -276,7 +276,7 @@ def test_a_file_whose_size_and_time_are_known_is_not_opened_again(fresh, monkeyp
         def opened(path: Path) -> bytes:
             raise AssertionError(f"{path} was opened")
 
-        monkeypatch.setattr("capprep.image.read", opened)
+        monkeypatch.setattr("capprep.images.files.read", opened)
         compute(workspace, paths)
 
 

@@ -9,10 +9,12 @@ from typing import ClassVar
 import cv2
 from PIL import ImageColor
 
-from capprep import image
 from capprep.config import option
 from capprep.errors import ConfigError
 from capprep.facts import CROP, PICTURE, PictureFact
+from capprep.images.decode import Decoded, decode
+from capprep.images.resize import crop_resize, encode_png
+from capprep.images.unusable import Unusable
 from capprep.stage import Failure, Outcome, Reader, Row, Runtime, Stage, Value
 
 
@@ -21,7 +23,7 @@ class Picture(Stage):
     """A square of exactly `size` pixels cut from the middle of the upright picture, never squashed."""
 
     name: ClassVar[str] = PICTURE
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     size: int = option(
         512, "Side of the square in pixels; 512 for SD 1.x, 768 for SD 2.1.", minimum=64, maximum=2048, metavar="PX"
@@ -53,15 +55,14 @@ class Picture(Stage):
 
     def _read(self, row: Row) -> Outcome:
         try:
-            decoded = image.decode(row.content or b"", self.background)
-            return self._crop(decoded)
-        except image.Unusable as unusable:
+            return self._crop(decode(row.content or b"", background=self.background, short_side=self.size))
+        except Unusable as unusable:
             return Failure(unusable.reason, unusable.message, unusable.retry)
         except MemoryError:
             return Failure("memory", "there was not enough memory to decode it", retry=True)
 
-    def _crop(self, decoded: image.Decoded) -> Value:
-        width, height = decoded.pixels.size
+    def _crop(self, decoded: Decoded) -> Value:
+        width, height = decoded.width, decoded.height
         side = min(width, height)
         # whole pixels: half a pixel off would blur a picture that needs no resizing
         left, top = (width - side) // 2, (height - side) // 2
@@ -77,4 +78,5 @@ class Picture(Stage):
             side / self.size,
             self.size,
         )
-        return Value(fact.to_json(), {CROP: image.crop_png(decoded.pixels, box, self.size)})
+        square_HWC = crop_resize(decoded.pixels_HWC, decoded.inner(box), (self.size, self.size))
+        return Value(fact.to_json(), {CROP: encode_png(square_HWC)})

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capprep.facts import CROP, PICTURE
-from capprep.image import Unusable, open_square
+from capprep.images.files import open_square
+from capprep.images.unusable import Unusable
 from capprep.stage import Failure, Outcome, Row, Value
 
 Squares = Sequence[NDArray[np.uint8]]

@@ -15,8 +15,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from capprep import image
 from capprep.errors import DatasetError
+from capprep.images import files
+from capprep.images.decode import decode
+from capprep.images.unusable import Unusable
 from capprep.manifest import Entry, Manifest
 from capprep.models.stable_diffusion import BaseModel, moved
 from capprep.train import text
@@ -92,9 +94,9 @@ def pixels(entry: Entry, resolution: int) -> Tensor:
         DatasetError: It is gone, changed since the manifest was made, unreadable, not square or too small.
     """
     try:
-        content = image.read(entry.image)
-        picture = image.decode(content, "white").pixels
-    except image.Unusable as error:
+        content = files.read(entry.image)
+        picture = Image.fromarray(decode(content).pixels_HWC)
+    except Unusable as error:
         hint = "run `capprep ingest` again, or take the picture out"
         raise DatasetError(f"{entry.image} cannot be used: {error.message}", hint) from error
     if hashlib.sha256(content).hexdigest() != entry.sha256:

@@ -65,10 +65,10 @@ def test_one_colour_has_one_key_however_it_is_written() -> None:
 
 
 def test_too_little_memory_is_no_lasting_failure(monkeypatch: pytest.MonkeyPatch) -> None:
-    def hungry(*_: object) -> None:
+    def hungry(*_: object, **__: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr("capprep.image.decode", hungry)
+    monkeypatch.setattr("capprep.stages.picture.decode", hungry)
     failure = outcome(b"", Picture())
     assert isinstance(failure, Failure)
     assert (failure.reason, failure.retry) == ("memory", True)
