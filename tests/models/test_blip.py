@@ -117,9 +117,9 @@ def test_a_run_of_words_does_not_come_twice_where_that_is_asked(captioner, pictu
 
 
 def test_a_prompt_and_a_caption_longer_than_the_decoder_are_refused(captioner, pictures) -> None:
-    captioner.captions(pictures[:1], max_new_tokens=127)
-    with pytest.raises(ConfigError, match="1 tokens of prompt and 128 new ones are more than this captioner's 128"):
-        captioner.captions(pictures, max_new_tokens=128)
+    captioner.captions(pictures[:1], max_new_tokens=63)
+    with pytest.raises(ConfigError, match="1 tokens of prompt and 64 new ones are more than this captioner's 64"):
+        captioner.captions(pictures, max_new_tokens=64)
 
 
 def test_a_least_length_over_the_greatest_is_refused(captioner, pictures) -> None:
@@ -251,11 +251,11 @@ def test_a_json_file_that_is_no_object_is_refused(folder: Path) -> None:
         ({"text_config__hidden_size": "many"}, "values make no sense"),
         ({"text_config__hidden_size": 32}, "do not fit config.json"),
         ({"text_config__num_attention_heads": 0}, "do not fit config.json"),
-        ({"text_config__num_hidden_layers": 3}, "weights of a BlipForConditionalGeneration are missing"),
+        ({"text_config__num_hidden_layers": 4}, "weights of a BlipForConditionalGeneration are missing"),
         ({"text_config__sep_token_id": 102}, "separator token is 3, the network's is 102"),
         ({"text_config__pad_token_id": 1}, "padding token is 0, the network's is 1"),
         ({"text_config__vocab_size": 20}, "words, the network 20"),
-        ({"vision_config__image_size": 64}, "its pictures are 96x96, the network's 64x64"),
+        ({"vision_config__image_size": 64}, "its pictures are 128x128, the network's 64x64"),
     ],
     ids=str,
 )
@@ -284,7 +284,7 @@ def test_a_pixel_recipe_that_makes_no_sense_is_refused(folder: Path, changes: di
 
 
 def test_a_pixel_recipe_may_leave_out_what_is_blips_default(captioner, pictures, folder: Path) -> None:
-    (folder / "preprocessor_config.json").write_text('{"size": 96}')
+    (folder / "preprocessor_config.json").write_text('{"size": 128}')
     assert BlipCaptioner(folder).captions(pictures, **SHORT) == captioner.captions(pictures, **SHORT)
 
 

@@ -71,11 +71,11 @@ def test_a_text_is_seen_up_to_35_tokens(matcher) -> None:
 
 def test_texts_are_read_without_regard_to_case(matcher) -> None:
     upper, lower = matcher.text_embeddings(["A RED House", "a red house"])
-    np.testing.assert_array_equal(upper, lower)
+    np.testing.assert_allclose(upper, lower, atol=1e-6)  # a row's last bit may depend on its place in the batch
 
 
 def test_nothing_gives_an_empty_matrix_of_the_right_width(matcher) -> None:
-    assert matcher.image_embeddings([]).shape == matcher.text_embeddings([]).shape == (0, 32)
+    assert matcher.image_embeddings([]).shape == matcher.text_embeddings([]).shape == (0, 96)
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float16", 0.02), ("bfloat16", 0.15)])
