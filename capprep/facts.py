@@ -29,10 +29,14 @@ class PictureFact:
         format: The container's name as decoded ("JPEG"), whatever the file's suffix.
         mode: Pillow's mode of the stored pixels ("RGB", "RGBA", "P").
         orientation: The EXIF orientation that was applied, 1-8.
-        frames: How many frames the file holds; the first is used.
+        frames: How many frames the file holds.
         box: The crop on the upright picture: left, top, right, bottom in pixels, floats.
         scale: Source pixels per output pixel; below 1 the picture was enlarged.
         size: Side of the stored square in pixels.
+        frame: Which frame was used, from 0.
+        crop: The way in which the box was chosen ("center", "auto").
+        why: Why the box lies where it does, as a sentence.
+        notes: What else a person should know of the file, such as a colour profile that could not be used.
     """
 
     width: int
@@ -44,6 +48,10 @@ class PictureFact:
     box: tuple[float, float, float, float]
     scale: float
     size: int
+    frame: int = 0
+    crop: str = "center"
+    why: str = ""
+    notes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """As a fact's data."""
@@ -53,7 +61,7 @@ class PictureFact:
     def from_json(cls, data: Mapping[str, Any]) -> PictureFact:
         """Back from a fact's data."""
         left, top, right, bottom = data["box"]
-        return cls(**{**data, "box": (left, top, right, bottom)})
+        return cls(**{**data, "box": (left, top, right, bottom), "notes": tuple(data.get("notes", ()))})
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from PIL import Image
 from capprep.errors import DatasetError
 from capprep.images.unusable import Unusable
 
-SUFFIXES = frozenset(".avif .bmp .gif .jfif .jpe .jpeg .jpg .mpo .png .ppm .tif .tiff .webp".split())
+SUFFIXES = frozenset(".avif .bmp .gif .heic .heif .jfif .jpe .jpeg .jpg .jxl .mpo .png .ppm .tif .tiff .webp".split())
 """File suffixes taken for pictures when a folder is searched; what a file is, its content decides."""
 
 MAX_FILE_BYTES = 1 << 30

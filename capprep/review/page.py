@@ -85,6 +85,8 @@ def _source(picture: PictureFact) -> dict[str, Any]:
         "mode": picture.mode,
         "orientation": picture.orientation,
         "frames": picture.frames,
+        "frame": picture.frame,
+        "notes": [*([picture.why] if picture.crop == "auto" else []), *picture.notes],
         "box": [_number(edge) for edge in picture.box],
         "scale": _number(picture.scale),
         "size": picture.size,

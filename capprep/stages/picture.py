@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import cv2
 from PIL import ImageColor
@@ -12,15 +12,19 @@ from PIL import ImageColor
 from capprep.config import option
 from capprep.errors import ConfigError
 from capprep.facts import CROP, PICTURE, PictureFact
-from capprep.images.decode import Decoded, decode
+from capprep.images.crop import choose
+from capprep.images.decode import Decoded, FramePolicy, decode
 from capprep.images.resize import crop_resize, encode_png
 from capprep.images.unusable import Unusable
 from capprep.stage import Failure, Outcome, Reader, Row, Runtime, Stage, Value
 
+CROPS = ("center", "auto", "top", "none")
+FRAMES = ("first", "middle", "reject")
+
 
 @dataclass(frozen=True)
 class Picture(Stage):
-    """A square of exactly `size` pixels cut from the middle of the upright picture, never squashed."""
+    """A square of exactly `size` pixels cut from the upright picture, never squashed."""
 
     name: ClassVar[str] = PICTURE
     version: ClassVar[int] = 2
@@ -31,6 +35,14 @@ class Picture(Stage):
     background: str = option(
         "white", "Colour put behind transparent pictures, by name or as #rrggbb.", metavar="COLOUR"
     )
+
+    crop: str = option(
+        "center",
+        "Which square of a picture: its middle, what stands out most, the top of upright pictures, or only pictures"
+        " that are square.",
+        choices=CROPS,
+    )
+    frame: str = option("first", "Which frame of an animation, or none of it.", choices=FRAMES)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -55,7 +67,14 @@ class Picture(Stage):
 
     def _read(self, row: Row) -> Outcome:
         try:
-            return self._crop(decode(row.content or b"", background=self.background, short_side=self.size))
+            return self._crop(
+                decode(
+                    row.content or b"",
+                    background=self.background,
+                    frame=cast(FramePolicy, self.frame),
+                    short_side=self.size,
+                )
+            )
         except Unusable as unusable:
             return Failure(unusable.reason, unusable.message, unusable.retry)
         except MemoryError:
@@ -63,10 +82,8 @@ class Picture(Stage):
 
     def _crop(self, decoded: Decoded) -> Value:
         width, height = decoded.width, decoded.height
-        side = min(width, height)
-        # whole pixels: half a pixel off would blur a picture that needs no resizing
-        left, top = (width - side) // 2, (height - side) // 2
-        box = (float(left), float(top), float(left + side), float(top + side))
+        choice = choose(decoded.pixels_HWC, self.crop, size=(width, height))
+        left, _, right, _ = choice.box
         fact = PictureFact(
             width,
             height,
@@ -74,9 +91,13 @@ class Picture(Stage):
             decoded.mode,
             decoded.orientation,
             decoded.frames,
-            box,
-            side / self.size,
+            choice.box,
+            (right - left) / self.size,
             self.size,
+            decoded.frame,
+            choice.mode,
+            choice.reason,
+            decoded.notes,
         )
-        square_HWC = crop_resize(decoded.pixels_HWC, decoded.inner(box), (self.size, self.size))
+        square_HWC = crop_resize(decoded.pixels_HWC, decoded.inner(choice.box), (self.size, self.size))
         return Value(fact.to_json(), {CROP: encode_png(square_HWC)})

@@ -168,6 +168,8 @@ def test_a_picture_carries_everything_that_is_known_of_it(make: Any, tmp_path: P
         "mode": "RGBA",
         "orientation": 6,
         "frames": 3,
+        "frame": 0,
+        "notes": [],
         "box": [0.0, 0.0, 256.0, 256.0],
         "scale": 0.5,
         "size": 512,

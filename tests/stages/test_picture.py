@@ -44,6 +44,51 @@ def test_the_square_is_cut_from_the_middle_and_never_squashed(width: int, height
     assert PictureFact.from_json(fact.to_json()) == fact
 
 
+def spot(width: int, height: int, x: int, y: int) -> bytes:
+    """A picture with one thing in it, at (x, y)."""
+    pixels = np.full((height, width, 3), 200, np.uint8)
+    pixels += np.random.default_rng(1).integers(0, 6, pixels.shape, dtype=np.uint8)
+    pixels[y - 40 : y + 40, x - 40 : x + 40] = (180, 30, 20)
+    pixels[y - 20 : y + 20, x - 20 : x + 20] = (20, 30, 180)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def test_auto_keeps_what_stands_out_and_says_why() -> None:
+    content = spot(900, 300, 800, 150)
+    middle, auto = (outcome(content, Picture(size=256, crop=crop)) for crop in ("center", "auto"))
+    assert isinstance(middle, Value)
+    assert isinstance(auto, Value)
+    there, here = (PictureFact.from_json(value.data) for value in (middle, auto))
+    assert there.box[2] < 760
+    assert here.box[2] >= 840
+    assert here.crop == "auto"
+    assert "right" in here.why
+
+
+def test_only_square_pictures_are_taken_where_nothing_may_be_cut_off() -> None:
+    assert isinstance(outcome(png(300, 300), Picture(size=256, crop="none")), Value)
+    failure = outcome(png(300, 200), Picture(size=256, crop="none"))
+    assert isinstance(failure, Failure)
+    assert failure.reason == "not_square"
+
+
+def test_the_frame_of_an_animation_is_chosen_and_said() -> None:
+    frames = [Image.new("RGB", (300, 300), (shade, shade, shade)) for shade in (10, 120, 240)]
+    buffer = io.BytesIO()
+    frames[0].save(buffer, "GIF", save_all=True, append_images=frames[1:], duration=50)
+    for frame, number, shade in (("first", 0, 10), ("middle", 1, 120)):
+        value = outcome(buffer.getvalue(), Picture(size=256, frame=frame))
+        assert isinstance(value, Value)
+        assert (value.data["frame"], value.data["frames"]) == (number, 3)
+        with Image.open(io.BytesIO(value.blobs[CROP])) as square:
+            assert np.abs(np.asarray(square, int) - shade).max() <= 2
+    failure = outcome(buffer.getvalue(), Picture(size=256, frame="reject"))
+    assert isinstance(failure, Failure)
+    assert failure.reason == "animated"
+
+
 def test_a_small_picture_is_enlarged_and_the_fact_says_how_much() -> None:
     value = outcome(png(100, 200), Picture(size=256))
     assert isinstance(value, Value)

@@ -38,14 +38,15 @@ function resized({ scale, size }) {
 
 /** @param {Source} source */
 function sourceFacts(source) {
-  const { width, height, format, mode, orientation, frames } = source;
+  const { width, height, format, mode, orientation, frames, frame } = source;
   const [left, top, right, bottom] = source.box.map((edge) => Math.round(edge ?? 0));
   const whole = left <= 0 && top <= 0 && right >= width && bottom >= height;
   const facts = [
     `${width} \u00d7 ${height} ${format}${mode === 'RGB' ? '' : `, ${mode}`}`,
     whole ? 'not cropped' : `cropped to ${right - left} \u00d7 ${bottom - top} at ${left}, ${top}`,
     ...(orientation === 1 ? [] : [`turned upright (EXIF orientation ${orientation})`]),
-    ...(frames > 1 ? [`the first of ${frames} frames`] : []),
+    ...(frames > 1 ? [frame === 0 ? `the first of ${frames} frames` : `frame ${frame + 1} of ${frames}`] : []),
+    ...source.notes,
   ];
   const list = make(
     'ul',

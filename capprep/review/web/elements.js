@@ -6,7 +6,7 @@
 /** @typedef {{name: string, text: string, category: string, verdict: Verdict, kept: number, dropped: number,
  *   probability: number|null}} Tag */
 /** @typedef {{width: number, height: number, format: string, mode: string, orientation: number, frames: number,
- *   box: (number|null)[], scale: number|null, size: number}} Source */
+ *   frame: number, notes: string[], box: (number|null)[], scale: number|null, size: number}} Source */
 /** Entries of `kept` are [tag, probability], of `dropped` [tag, probability, reason]; tag and reason are places.
  * @typedef {{id: string, name: string, sources: string[], source: Source, thumbnail: string, problem: string,
  *   standing: Standing, caption: string|null, replaced: string|null, verdict: Verdict,
