@@ -28,7 +28,7 @@ from capprep.facts import (
 )
 from capprep.images import files
 from capprep.run import Tally, Watch, run, run_sources, unwatched
-from capprep.select import Candidate, LeftOut, Policy, Selection, judge, select, vocabulary
+from capprep.select import Candidate, Judgements, LeftOut, Policy, Selection, judge, select, vocabulary
 from capprep.stage import Fact, Failure, Stage
 from capprep.workspace import Source, Workspace, text_id
 
@@ -130,8 +130,9 @@ def score(
         WorkspaceError: Nothing was ingested yet.
     """
     _set_policy(workspace, policy)
-    first = dataset.adopt(workspace, selected(workspace))
-    workspace.set_texts(vocabulary(candidates(workspace), workspace.decisions()))
+    pictures = candidates(workspace)
+    first = _adopted(workspace, pictures)
+    workspace.set_texts(vocabulary(pictures, workspace.decisions()))
     tallies = caption(workspace, (images, texts), watch)
     refreshed = refresh(workspace)
     # what was saved in the meantime is adopted too, to be scored the next time
@@ -151,10 +152,9 @@ def refresh(workspace: Workspace, policy: Mapping[str, Any] | None = None) -> Re
         DatasetError: What a person left in `dataset/` is no UTF-8 text, or no square picture.
     """
     _set_policy(workspace, policy)
-    selection = selected(workspace)
-    adopted = dataset.adopt(workspace, selection)
-    if adopted:
-        selection = selected(workspace)
+    pictures = candidates(workspace)
+    adopted = _adopted(workspace, pictures)
+    selection = _selected(workspace, pictures)
     return Refreshed(selection, dataset.render(workspace, selection), adopted)
 
 
@@ -165,8 +165,17 @@ def _set_policy(workspace: Workspace, policy: Mapping[str, Any] | None) -> None:
 
 def selected(workspace: Workspace) -> Selection:
     """The selection under the policy last used; reads facts and writes nothing."""
-    policy = current_policy(workspace)
-    pictures, decisions = candidates(workspace), workspace.decisions()
+    return _selected(workspace, candidates(workspace))
+
+
+def _adopted(workspace: Workspace, pictures: Sequence[Candidate]) -> dataset.Adopted:
+    """See to a person's edits; whose they are does not depend on any verdict."""
+    decisions, policy = workspace.decisions(), current_policy(workspace)
+    return dataset.adopt(workspace, select(pictures, (), Judgements(), decisions, policy))
+
+
+def _selected(workspace: Workspace, pictures: Sequence[Candidate]) -> Selection:
+    policy, decisions = current_policy(workspace), workspace.decisions()
     vectors = _vectors(workspace, vocabulary(pictures, decisions))
     judgements = judge(pictures, decisions, vectors, policy)
     return select(pictures, unreadable(workspace), judgements, decisions, policy)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import signal
 import socket
 from collections.abc import Callable
 
@@ -18,6 +19,9 @@ from capprep.toybox.world import plural
 
 # the models here are so small that handing work to a second thread takes longer than the work
 torch.set_num_threads(1)
+
+# a shell starts a background job deaf to Ctrl-C, and so would be every process it starts
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

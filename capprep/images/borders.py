@@ -11,8 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-Pixels = NDArray[np.uint8]
-Box = tuple[float, float, float, float]
+from capprep.images import Box, Pixels
 
 NOISE = 24
 """How far a bar's pixel may lie from the bar's colour in any channel; JPEG rings as far beside a hard edge."""

@@ -12,12 +12,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageFile
 
 from capprep.images.unusable import Unusable
-
-Pixels = NDArray[np.uint8]
 
 _SPACES = {"RGB ": "RGB", "GRAY": "L", "CMYK": "CMYK", "Lab ": "LAB"}
 """Pillow's mode for a profile's colour space."""

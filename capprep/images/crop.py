@@ -16,12 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capprep.errors import ConfigError
+from capprep.images import Box, Pixels
 from capprep.images.faces import Face
 from capprep.images.saliency import saliency
 from capprep.images.unusable import Unusable
 
-Pixels = NDArray[np.uint8]
-Box = tuple[float, float, float, float]
 Size = tuple[int, int]
 
 MODES = ("auto", "center", "top", "face", "none", "pad")

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capprep.errors import ConfigError
+from capprep.images import Pixels
 from capprep.images.screening import percentiles
 
 # N pictures, D numbers of a description; H, W, C: height, width, channels
 
-Pixels = NDArray[np.uint8]
 Floats = NDArray[np.floating]
 
 _SIDE = 64  # of the picture that is described

@@ -15,15 +15,13 @@ import numpy as np
 from PIL import Image, ImageColor, JpegImagePlugin, TiffImagePlugin
 
 from capprep.errors import ConfigError
-from capprep.images import colour, jpeg
-from capprep.images.colour import Pixels
+from capprep.images import Box, Pixels, colour, jpeg
 from capprep.images.containers import sniff
 from capprep.images.opening import check_shape, opened, orientation, silenced
 from capprep.images.unusable import Unusable
 
-__all__ = ["Box", "Decoded", "FramePolicy", "Header", "Unusable", "decode", "header"]
+__all__ = ["Decoded", "FramePolicy", "Header", "Unusable", "decode", "header"]
 
-Box = tuple[float, float, float, float]
 FramePolicy = Literal["first", "middle", "reject"]
 
 MAX_SCANS = 100

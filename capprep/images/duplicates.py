@@ -23,10 +23,10 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from capprep.errors import ConfigError
+from capprep.images import Pixels
 
 # N pictures, U distinct hashes, P pairs, W words of 64 bits; H, W, C: a picture's height, width, channels
 
-Pixels = NDArray[np.uint8]
 Words = NDArray[np.uint64]
 Indices = NDArray[np.int64]
 

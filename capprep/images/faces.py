@@ -13,9 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capprep.errors import ConfigError
-
-Pixels = NDArray[np.uint8]
-Box = tuple[float, float, float, float]
+from capprep.images import Box, Pixels
 
 _LONGEST = 640
 """Pixels are reduced to that for the detector, which was made for faces of 10 to 300 pixels."""

@@ -16,9 +16,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import sparse
 
-from capprep.images.colour import Pixels
+from capprep.images import Box, Pixels
 
-Box = tuple[float, float, float, float]
 Filter = Literal["area", "lanczos"]
 Weights = sparse.csr_array
 

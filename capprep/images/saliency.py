@@ -10,7 +10,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Pixels = NDArray[np.uint8]
+from capprep.images import Pixels
+
 Floats = NDArray[np.float32]
 
 CELLS = 64

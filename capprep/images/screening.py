@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
+from capprep.images import Pixels
+
 # H, W, C: height, width, channels; N values
 
-Pixels = NDArray[np.uint8]
 
 _REBLUR = 9  # taps of the box, as wide as the blur that is to be told at 512 pixels
 _DARK, _LIGHT = 24, 240  # a margin's levels, up to and from which it is nearly black and nearly white

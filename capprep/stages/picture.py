@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, cast
+from typing import ClassVar, cast, get_args
 
 import cv2
 from PIL import ImageColor
@@ -19,7 +19,7 @@ from capprep.images.unusable import Unusable
 from capprep.stage import Failure, Outcome, Reader, Row, Runtime, Stage, Value
 
 CROPS = ("center", "auto", "top", "none")
-FRAMES = ("first", "middle", "reject")
+FRAMES = get_args(FramePolicy)
 
 
 @dataclass(frozen=True)

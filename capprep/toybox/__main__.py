@@ -85,15 +85,14 @@ def _add_train(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def _train(options: argparse.Namespace) -> None:
     import torch
 
+    from capprep.models.device import torch_device
     from capprep.toybox.training.run import READERS, train_readers
 
     if options.threads:
         torch.set_num_threads(options.threads)
-    device = options.device
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
     names = READERS if options.reader == "all" else (options.reader,)
     with _errors_told():
+        device = torch_device(options.device)
         for folder in train_readers(names, options.work, device, options.workers):
             sys.stdout.write(f"{folder}\n")
 

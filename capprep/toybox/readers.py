@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +12,12 @@ from safetensors.torch import save
 from transformers import BertTokenizer, BlipConfig
 
 from capprep.files import write_atomically
+from capprep.toybox.training.pool import CELL, SIDE
 from capprep.toybox.world import TAGS, WORDS
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[DEC]", "[ENC]")
 VOCABULARY = (*SPECIAL, *WORDS)
-SIDE, PATCH = 128, 16
-"""The side of the readers' pictures and of a patch of them, in pixels."""
-
+PAD = VOCABULARY.index("[PAD]")
 MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 """What BLIP subtracts from and divides by, for red, green and blue in 0..1."""
 
@@ -46,7 +45,7 @@ def blip_config() -> BlipConfig:
         "num_hidden_layers": 5,
         "num_attention_heads": 6,
         "image_size": SIDE,
-        "patch_size": PATCH,
+        "patch_size": CELL,
         "initializer_range": 0.02,  # the class's own default of 1e-10 is nothing to start a training from
     }
     return BlipConfig(text_config=text, vision_config=vision, image_text_hidden_size=96)
@@ -57,6 +56,13 @@ def tokenizer() -> BertTokenizer:
     words = BertTokenizer(vocab={word: index for index, word in enumerate(VOCABULARY)}, model_max_length=64)
     words.add_special_tokens({"additional_special_tokens": ["[DEC]", "[ENC]"]})
     return words
+
+
+def begun(words: BertTokenizer, texts: Sequence[str], first: str) -> torch.Tensor:
+    """Texts as padded tokens (N, L), begun with a token of their own instead of [CLS]."""
+    tokens_NL: torch.Tensor = words(list(texts), padding=True, return_tensors="pt")["input_ids"]
+    tokens_NL[:, 0] = VOCABULARY.index(first)
+    return tokens_NL
 
 
 def write_blip(model: Any, folder: Path) -> None:

@@ -12,7 +12,6 @@ from capprep.toybox import drawing
 from capprep.toybox.drawing import COLOURS, Thing
 from capprep.toybox.scenery import BACKGROUNDS, LIGHTS
 from capprep.toybox.shapes import AIRBORNE, KINDS
-from capprep.toybox.styles import STYLES
 
 Box = tuple[float, float, float, float]
 """Left, top, right and bottom in pixels."""
@@ -301,6 +300,3 @@ def _stacked(groups: Sequence[Group], rng: random.Random) -> tuple[Thing, ...]:
 
 def _thing(group: Group, x: float, y: float, size: float) -> Thing:
     return Thing(group.kind, group.colour, round(x, 4), round(y, 4), round(size, 4))
-
-
-__all__ = ["COUNTS", "STYLES", "TAGS", "WORDS", "Group", "Scene", "Thing", "draw", "scene"]

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 import capprep.toybox
 from capprep.errors import CapprepError, ConfigError
+from capprep.filewords import tag_text
 from capprep.stages.blip import Blip
 from capprep.toybox import evaluation as ev
 from capprep.toybox.damage import DAMAGES, damaged
@@ -307,7 +308,7 @@ def _single_tag_figures(
     values, counts = {}, []
     for name, key in _SINGLE.items():
         tags = ev.TAG_GROUPS[name]
-        texts_TD = readers.matcher.text_embeddings([tag.replace("_", " ") for tag in tags])
+        texts_TD = readers.matcher.text_embeddings([tag_text(tag) for tag in tags])
         scores_NT = (vectors_ND @ texts_TD.T).astype(np.float64)
         values[f"match_auroc_{key}"], count = ev.mean_auroc(scores_NT, true_NT[:, ev.columns(tags)], weights_BN)
         counts.append(str(count))

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from capprep.images.borders import trim
-from capprep.toybox.world import STYLES, draw, scene
+from capprep.toybox.styles import STYLES
+from capprep.toybox.world import draw, scene
 
 Pixels = NDArray[np.uint8]
 

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from capprep.errors import ConfigError
-from capprep.images.crop import MODES, Box, Choice, choose, place, split
+from capprep.images import Box
+from capprep.images.crop import MODES, Choice, choose, place, split
 from capprep.images.faces import Face
 from capprep.images.saliency import CELLS, saliency
 from capprep.images.unusable import Unusable

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
+from capprep.images import Box
 from capprep.images.decode import decode
-from capprep.images.resize import Box, crop_resize, encode_png, encode_webp_lossless
+from capprep.images.resize import crop_resize, encode_png, encode_webp_lossless
 
 PHOTOGRAPHS = ("astronaut", "chelsea", "coffee", "rocket")
 

@@ -8,11 +8,11 @@ import pytest
 from PIL import ImageOps
 
 from capprep.errors import ConfigError
-from capprep.toybox.drawing import COLOURS
+from capprep.toybox.drawing import COLOURS, Thing
 from capprep.toybox.scenery import BACKGROUNDS, LIGHTS
 from capprep.toybox.shapes import AIRBORNE, KINDS
 from capprep.toybox.styles import STYLES
-from capprep.toybox.world import EXCLUSIONS, IMPLICATIONS, TAGS, WORDS, Group, Scene, Thing, draw, scene
+from capprep.toybox.world import EXCLUSIONS, IMPLICATIONS, TAGS, WORDS, Group, Scene, draw, scene
 
 SEEDS = range(600)
 SCENES = [scene(seed) for seed in SEEDS]

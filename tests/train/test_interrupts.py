@@ -1,20 +1,11 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
 from threading import Thread
 
 import pytest
 
 from capprep.train.interrupts import held
-
-
-@pytest.fixture(autouse=True)
-def python_as_it_starts() -> Iterator[None]:
-    """A shell's background job is started deaf to Ctrl-C."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 def test_an_interruption_waits_for_the_end_of_the_block() -> None:

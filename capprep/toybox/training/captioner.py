@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 from transformers import BlipForConditionalGeneration
 
-from capprep.toybox.readers import VOCABULARY, blip_config, tokenizer
+from capprep.toybox.readers import PAD, begun, blip_config, tokenizer
 from capprep.toybox.training.pool import Batch
-from capprep.toybox.training.tower import Heads, TowerTask, states
+from capprep.toybox.training.tower import HEADS_SHARE, Heads, TowerTask, states
 
 # N captions, L tokens
-
-_HEADS_SHARE = 0.3
-"""How much what lies where still counts beside the words: without it the vision forgets kinds it seldom reads."""
 
 
 class CaptionerTask:
@@ -41,7 +36,7 @@ class CaptionerTask:
         wanted = tokens_NL[:, 1:].masked_fill(tokens_NL[:, 1:] == PAD, -100)
         words = cross_entropy(logits_NLV[:, :-1].flatten(0, 1).float(), wanted.flatten())
         kept = self.heads.losses(seen, batch)
-        return {"words": words} | {name: _HEADS_SHARE * loss for name, loss in kept.items()}
+        return {"words": words} | {name: HEADS_SHARE * loss for name, loss in kept.items()}
 
     def measures(self, batch: Batch) -> dict[str, float]:
         """Share of captions of which every word, given the true ones before it, would be said."""
@@ -61,13 +56,3 @@ class CaptionerTask:
             return_dict=True,
         )
         return tokens_NL, answer.logits
-
-
-PAD = VOCABULARY.index("[PAD]")
-
-
-def begun(words: object, texts: Sequence[str], first: str) -> torch.Tensor:
-    """Texts as padded tokens (N, L), begun with a token of their own instead of [CLS]."""
-    tokens_NL = words(list(texts), padding=True, return_tensors="pt")["input_ids"]  # type: ignore[operator]
-    tokens_NL[:, 0] = VOCABULARY.index(first)
-    return tokens_NL  # type: ignore[no-any-return]

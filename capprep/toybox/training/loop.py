@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import itertools
 import json
 import math
@@ -177,9 +178,9 @@ def _log(folder: Path, row: Mapping[str, float]) -> None:
 
 def _save(folder: Path, net: torch.nn.Module, optimizer: Any, step: int, seconds: float) -> None:
     state = {"net": net.state_dict(), "optimizer": optimizer.state_dict(), "step": step, "seconds": seconds}
-    unfinished = folder / "checkpoint.pt.new"
-    torch.save(state, unfinished)
-    unfinished.replace(folder / "checkpoint.pt")
+    data = io.BytesIO()
+    torch.save(state, data)
+    write_atomically(folder / "checkpoint.pt", data.getvalue())
 
 
 def _resume(folder: Path, net: torch.nn.Module, optimizer: Any) -> tuple[int, float]:

@@ -12,16 +12,16 @@ from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, normalize
 from transformers import BlipForImageTextRetrieval
 
+from capprep.filewords import tag_text
+from capprep.toybox.evaluation import columns, mean_auroc
 from capprep.toybox.negatives import POINTS, altered
-from capprep.toybox.readers import blip_config, tokenizer
-from capprep.toybox.training.captioner import PAD, begun
+from capprep.toybox.readers import PAD, begun, blip_config, tokenizer
 from capprep.toybox.training.pool import Batch
-from capprep.toybox.training.tower import Heads, TowerTask, states
-from capprep.toybox.world import TAGS
+from capprep.toybox.training.tower import HEADS_SHARE, Heads, TowerTask, states
+from capprep.toybox.world import TAGS, Scene
 
 # N pictures, T tags, L tokens, D numbers of an embedding, C captions
 
-_HEADS_SHARE = 0.3
 _WORDINGS = ("{}", "{}", "a {}", "a picture of {}", "a picture of a {}")
 _WEIGHTS = {"contrast": 1.0, "tags": 4.0, "pairs": 0.5}
 JUDGED = tuple(tag for tag, category in TAGS.items() if category == "general")
@@ -46,7 +46,7 @@ class MatchTask:
         self.net.register_parameter("scale", self.scale)
         self.net.register_parameter("offset", self.offset)
         self._words = tokenizer()
-        self._judged = [number for number, tag in enumerate(TAGS) if tag in set(JUDGED)]
+        self._judged = columns(JUDGED)
 
     def losses(self, batch: Batch, rng: np.random.RandomState) -> dict[str, torch.Tensor]:
         """Contrast of captions, single tags, pairs, and what lies where."""
@@ -58,11 +58,11 @@ class MatchTask:
             "tags": self._tags(seen, batch, chance),
             "pairs": self._pairs(seen, batch, wrong, chance),
         }
-        kept = {name: _HEADS_SHARE * loss for name, loss in self.heads.losses(seen, batch).items() if name != "tags"}
+        kept = {name: HEADS_SHARE * loss for name, loss in self.heads.losses(seen, batch).items() if name != "tags"}
         return {name: _WEIGHTS[name] * loss for name, loss in parts.items()} | {f"cell_{n}": v for n, v in kept.items()}
 
     def measures(self, batch: Batch) -> dict[str, float]:
-        """How often the true caption beats one wrong in one point, and the AUROC-like order of single tags."""
+        """How often the true caption beats one wrong in one point, and the AUROC of single tags."""
         seen = states(self.model.vision_model, batch)
         chance = random.Random(1)
         wrong = [_wrong(shown, chance) for shown in batch.scenes]
@@ -72,12 +72,13 @@ class MatchTask:
         against = (pictures_ND * self._text_vectors(wrong)).sum(dim=-1).float()
         own = cosines.diagonal()
         pairs = self._fits(seen, true) - self._fits(seen, wrong)
-        tag_cosines = (pictures_ND @ self._text_vectors(_texts(None)).T).float().cpu().numpy()
+        tag_cosines = (pictures_ND @ self._text_vectors(_texts(None)).T).double().cpu().numpy()
+        of_tags, _ = mean_auroc(tag_cosines, batch.tags_NT[:, self._judged] > 0, np.ones((1, len(true))), least=1)
         return {
             "own_first": float((own[:, None] >= cosines).float().mean()),
             "beats_wrong": float((own > against).float().mean()),
             "pair_beats_wrong": float((pairs > 0).float().mean()),
-            "tag_auroc": _auroc(tag_cosines, batch.tags_NT[:, self._judged] > 0),
+            "tag_auroc": float(of_tags[0]),
         } | {name: value for name, value in self.heads.measures(seen, batch).items() if name == "kind_right"}
 
     def _contrast(self, seen: torch.Tensor, batch: Batch, wrong: Sequence[str]) -> torch.Tensor:
@@ -131,35 +132,23 @@ class MatchTask:
         return logits[:, 1] - logits[:, 0]
 
 
-def _wrong(shown: object, chance: random.Random) -> str:
+def _wrong(shown: Scene, chance: random.Random) -> str:
     """The caption, wrong in one point of those the scene has."""
     points = list(POINTS)
     chance.shuffle(points)
-    return next(text for point in points if (text := altered(shown, point, chance)) is not None)  # type: ignore[arg-type]
+    return next(text for point in points if (text := altered(shown, point, chance)) is not None)
 
 
 def _texts(chance: random.Random | None) -> list[str]:
     """The judged tags as plain words, in some wording where a chance is given."""
-    plain = [tag.replace("_", " ") for tag in JUDGED]
+    plain = [tag_text(tag) for tag in JUDGED]
     return plain if chance is None else [chance.choice(_WORDINGS).format(text) for text in plain]
 
 
 def _two_tags(true: Sequence[str], chance: random.Random) -> tuple[str, str]:
     """One judged tag that is true and one that is not, in some wording."""
     known = set(true)
-    yes = chance.choice([tag for tag in true if tag in _JUDGED])
+    yes = chance.choice([tag for tag in true if tag in JUDGED])
     no = chance.choice([tag for tag in JUDGED if tag not in known])
     wording = chance.choice(_WORDINGS)
-    return wording.format(yes.replace("_", " ")), wording.format(no.replace("_", " "))
-
-
-_JUDGED = frozenset(JUDGED)
-
-
-def _auroc(scores_NT: np.ndarray, true_NT: np.ndarray) -> float:
-    """Mean over the tags that have both of the share of (true, false) pictures in the right order."""
-    values = []
-    for scores, true in zip(scores_NT.T, true_NT.T, strict=True):
-        if true.any() and not true.all():
-            values.append((scores[true][:, None] > scores[~true][None]).mean())
-    return float(np.mean(values))
+    return wording.format(tag_text(yes)), wording.format(tag_text(no))

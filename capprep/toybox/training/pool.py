@@ -22,7 +22,7 @@ from capprep.toybox.drawing import COLOURS
 from capprep.toybox.scenery import BACKGROUNDS, LIGHTS
 from capprep.toybox.shapes import KINDS
 from capprep.toybox.styles import STYLES
-from capprep.toybox.world import DAMAGE_TAGS, TAGS, Scene, draw, scene
+from capprep.toybox.world import DAMAGE_TAGS, TAGS, Box, Scene, draw, scene
 
 # N pictures, S rows and columns, G cells of a picture's grid per side, M = 3 things at most, T tags
 
@@ -67,18 +67,15 @@ class Sample:
 def sample(index: int) -> Sample:
     """The training picture of that number; scenes with a held-out combination are passed over."""
     rng = random.Random(index)
-    shown = scene(FIRST_SEED + 16 * index)
-    for other in range(1, 16):
-        if not shown.held_out:
-            break
-        shown = scene(FIRST_SEED + 16 * index + other)
+    scenes = (scene(FIRST_SEED + 16 * index + other) for other in range(16))
+    shown = next(each for each in scenes if not each.held_out)
     damage: tuple[str, ...] = ()
     if rng.random() < _DAMAGED:
         damage = tuple(rng.sample(tuple(DAMAGE_TAGS), 2 if rng.random() < _TWICE else 1))
     return Sample(shown, rng.choice(_STYLES_DRAWN), damage, rng.choice(_SIDES))
 
 
-def picture(drawn: Sample) -> tuple[Image.Image, list[tuple[float, float, float, float]]]:
+def picture(drawn: Sample) -> tuple[Image.Image, list[Box]]:
     """A sample as `SIDE` by `SIDE` pixels and its things' boxes in them."""
     size = (drawn.side, drawn.side)
     image, boxes = draw(drawn.scene, size, drawn.style), drawn.scene.boxes(size)

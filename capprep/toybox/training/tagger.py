@@ -20,9 +20,11 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from capprep.files import write_atomically
 from capprep.toybox.drawing import COLOURS
+from capprep.toybox.evaluation import TAG_GROUPS
 from capprep.toybox.readers import write_labels
 from capprep.toybox.shapes import KINDS
 from capprep.toybox.training.pool import SIDE, Batch
+from capprep.toybox.training.tower import measured_f1
 from capprep.toybox.world import TAGS
 
 # N pictures, C channels, G = 8 cells a side, K kinds, T tags
@@ -136,23 +138,10 @@ class TaggerTask:
 
     def measures(self, batch: Batch) -> dict[str, float]:
         """F1 of all tags, of kinds, of coloured kinds and of counts, at probability 0.5."""
-        said = (self.model(_pixels(batch, self.model.offsets.device)) > 0).cpu().numpy()
-        true = batch.tags_NT > 0
-        names = list(TAGS)
-        groups = {
-            "": names,
-            "_kinds": list(KINDS),
-            "_coloured": [name for name in names if "_" in name and name.split("_")[1] in KINDS],
-            "_counts": [name for name in names if "object" in name],
-        }
-        return {
-            f"f1{group}": _f1(*(each[:, [names.index(tag) for tag in tags]] for each in (said, true)))
-            for group, tags in groups.items()
-        }
-
-
-def _f1(said: np.ndarray, true: np.ndarray) -> float:
-    return float(2 * (said & true).sum() / max(1, said.sum() + true.sum()))
+        said = self.model(_pixels(batch, self.model.offsets.device)) > 0
+        groups = {"f1_kinds": "kinds", "f1_coloured": "coloured kinds", "f1_counts": "counts"}
+        parts = {name: measured_f1(said, batch, TAG_GROUPS[group]) for name, group in groups.items()}
+        return {"f1": measured_f1(said, batch), **parts}
 
 
 def _pixels(batch: Batch, device: torch.device) -> torch.Tensor:
