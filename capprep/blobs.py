@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +24,22 @@ class Blobs:
             write_atomically(path, content)
         return digest
 
+    def listing(self) -> set[str]:
+        """The SHA-256 of everything kept."""
+        try:
+            folders = [folder.path for folder in os.scandir(self.folder) if folder.is_dir()]
+        except FileNotFoundError:
+            return set()
+        return {name for folder in folders for name in os.listdir(folder)}  # noqa: PTH208 - names only
+
     def path(self, digest: str) -> Path:
         """Where the bytes with this SHA-256 lie, or would lie."""
         return self.folder / digest[:2] / digest
+
+
+class NoBlobs(Blobs):
+    """The same folder for somebody who must not write: what is added is named and forgotten."""
+
+    def add(self, content: bytes) -> str:
+        """The SHA-256 (hex) of bytes that are not kept."""
+        return hashlib.sha256(content).hexdigest()

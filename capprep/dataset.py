@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image
 
+from capprep.candidates import PIXELS, TEXT
 from capprep.errors import DatasetError
+from capprep.facts import SUFFIXES
 from capprep.files import TEMPORARY_PREFIX, write_atomically
 from capprep.manifest import PICTURE_SUFFIXES, Entry, Manifest, build, check_length
-from capprep.select import PIXELS, TEXT, Example, Selection, edited_pixels
+from capprep.select import Example, Selection, edited_pixels
 from capprep.workspace import Workspace, Written
 
-PICTURE_SUFFIX = ".png"
 TEXT_SUFFIX = ".txt"
+WRITTEN_SUFFIXES = (*SUFFIXES.values(), TEXT_SUFFIX)
+
+_FORMATS = {".png": "PNG", ".webp": "WEBP"}
 
 
 @dataclass(frozen=True)
@@ -53,37 +58,84 @@ class Adopted:
         return bool(self.edited or self.withdrawn)
 
 
-def adopt(workspace: Workspace, selection: Selection) -> Adopted:
+def adopt(workspace: Workspace, names: Mapping[str, str]) -> Adopted:
     """Turn what a person changed in `dataset/` into decisions.
 
     A file is a person's where it differs from what was written there last, or where nothing was.
+
+    Args:
+        workspace: Where.
+        names: The id of each picture that may have files there, by the stem of their names.
 
     Raises:
         DatasetError: What a person left there is no UTF-8 text, or no square picture.
     """
     edited, withdrawn = [], []
-    written, decisions = workspace.written(), workspace.decisions()
-    expected = {name: Written(name, example.id, "") for example in selection.examples for name in _names(example)}
-    for name, file in {**expected, **written}.items():
+    written, there = workspace.written(), _listing(workspace)
+    for name, status in there.items():
+        stem, suffix = os.path.splitext(name)  # noqa: PTH122 - twice as fast, and there are thousands
+        file = written.get(name)
+        if file is None and suffix in WRITTEN_SUFFIXES and stem in names:
+            file = Written(name, names[stem], "")
+        if file is None or status == (file.bytes, file.mtime_ns):
+            continue
+        # the status is from before the content: if a person saves in between, the next run sees another status
         path = workspace.dataset / name
-        if not path.is_file():
-            kind = PIXELS if path.suffix == PICTURE_SUFFIX else TEXT
-            # only where it surely was there, and not in a dataset/ that was moved away as a whole
-            was_there = name in written and written[name].bytes is not None and workspace.dataset.is_dir()
-            if was_there and (file.id, kind) in decisions:
-                workspace.decide(file.id, kind, None)
-                withdrawn.append(name)
-            continue
-        if _untouched(path, file):
-            continue
-        # the status before the content: if a person saves in between, the next run sees another status
-        status = path.stat()
         content = path.read_bytes()
         digest = _digest(content)
         if digest not in (file.digest, file.previous) and _decide(workspace, file, path, content):
             edited.append(name)
-        workspace.set_written([Written(name, file.id, digest, None, status.st_size, status.st_mtime_ns)])
+        workspace.set_written([Written(name, file.id, digest, None, *status)])
+    decisions = workspace.decisions()
+    for name, file in written.items():
+        kind = TEXT if name.endswith(TEXT_SUFFIX) else PIXELS
+        # only where it surely was there, and not in a dataset/ that was moved away as a whole
+        was_there = file.bytes is not None and workspace.dataset.is_dir()
+        if name not in there and was_there and (file.id, kind) in decisions:
+            workspace.decide(file.id, kind, None)
+            withdrawn.append(name)
     return Adopted(tuple(edited), tuple(withdrawn))
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What has to be done to `dataset/`.
+
+    Attributes:
+        known: The files as they were last written.
+        wanted: The example and the digest of each file that should be there.
+        due: The names of those that are not there, or say something else.
+        stale: Files that should not be there.
+        foreign: Pictures that are nobody's.
+    """
+
+    known: Mapping[str, Written]
+    wanted: Mapping[str, tuple[Example, str]]
+    due: Sequence[str]
+    stale: Sequence[Written]
+    foreign: tuple[str, ...]
+
+    def rendered(self, written: int, removed: int) -> Rendered:
+        return Rendered(written, len(self.wanted) - written, removed, self.foreign)
+
+
+def _plan(workspace: Workspace, selection: Selection) -> _Plan:
+    known, there = workspace.written(), _listing(workspace)
+    wanted = {name: (example, digest) for example in selection.training for name, digest in _files(example)}
+    due = [
+        name
+        for name, (example, digest) in wanted.items()
+        if name not in there or not _says(workspace.dataset / name, known.get(name), example, digest)
+    ]
+    stale = [file for name, file in known.items() if name not in wanted]
+    pictures = (name for name in there if os.path.splitext(name)[1].lower() in PICTURE_SUFFIXES)  # noqa: PTH122
+    return _Plan(known, wanted, due, stale, tuple(sorted(name for name in pictures if name not in wanted)))
+
+
+def foresee(workspace: Workspace, selection: Selection) -> Rendered:
+    """What `render` would do; nothing is written."""
+    plan = _plan(workspace, selection)
+    return plan.rendered(len(plan.due), len(plan.stale))
 
 
 def render(workspace: Workspace, selection: Selection) -> Rendered:
@@ -95,25 +147,29 @@ def render(workspace: Workspace, selection: Selection) -> Rendered:
     workspace.dataset.mkdir(exist_ok=True)
     for left_behind in workspace.dataset.glob(TEMPORARY_PREFIX + "*"):
         left_behind.unlink()
-    known = workspace.written()
-    wanted = {name: (example, digest) for example in selection.examples for name, digest in _files(example)}
-    removed = _remove(workspace, [file for name, file in known.items() if name not in wanted])
-    due = {
-        name: (example, digest)
-        for name, (example, digest) in wanted.items()
-        if not _is_there(workspace.dataset / name, known.get(name), example, digest)
-    }
+    plan = _plan(workspace, selection)
+    removed = _remove(workspace, plan.stale)
+    known = plan.known
+    if not plan.due:
+        return plan.rendered(0, removed)
     # first what will be there, with what may still be there: after a crash in between both are ours
     workspace.set_written(
         Written(name, example.id, digest, known[name].digest if name in known else None)
-        for name, (example, digest) in due.items()
+        for name, (example, digest) in ((name, plan.wanted[name]) for name in plan.due)
     )
-    done = [_write(workspace, name, *due[name], known.get(name)) for name in due]
+    done = [_write(workspace, name, *plan.wanted[name], known.get(name)) for name in plan.due]
     workspace.set_written(file for file in done if file is not None)
-    written = sum(file is not None for file in done)
-    files = (path for path in workspace.dataset.iterdir() if path.suffix.lower() in PICTURE_SUFFIXES)
-    foreign = tuple(sorted(path.name for path in files if path.name not in wanted))
-    return Rendered(written, len(wanted) - written, removed, foreign)
+    return plan.rendered(sum(file is not None for file in done), removed)
+
+
+def _listing(workspace: Workspace) -> dict[str, tuple[int, int]]:
+    """Size and time of each file in `dataset/`."""
+    try:
+        with os.scandir(workspace.dataset) as entries:
+            files = [(entry.name, entry.stat()) for entry in entries if entry.is_file()]
+    except FileNotFoundError:
+        return {}
+    return {name: (status.st_size, status.st_mtime_ns) for name, status in files}
 
 
 def manifest(workspace: Workspace, selection: Selection) -> Manifest:
@@ -129,22 +185,17 @@ def manifest(workspace: Workspace, selection: Selection) -> Manifest:
             "run `capprep caption --blip --booru` first",
         )
     entries = (
-        Entry(workspace.dataset / (example.name + PICTURE_SUFFIX), example.crop, example.text or "")
-        for example in selection.examples
+        Entry(workspace.dataset / (example.name + example.suffix), example.crop, example.text or "")
+        for example in selection.training
     )
     return build(entries, str(workspace.dataset))
 
 
-def _names(example: Example) -> tuple[str, str]:
-    return example.name + PICTURE_SUFFIX, example.name + TEXT_SUFFIX
-
-
 def _files(example: Example) -> Iterator[tuple[str, str]]:
     """(name, digest of the content) of the files an example stands for."""
-    picture, text = _names(example)
-    yield picture, example.crop
+    yield example.name + example.suffix, example.crop
     if example.text is not None:
-        yield text, _digest(example.text.encode())
+        yield example.name + TEXT_SUFFIX, _digest(example.text.encode())
 
 
 def _untouched(path: Path, file: Written | None) -> bool:
@@ -162,8 +213,9 @@ def _digest(content: bytes) -> str:
 
 def _decide(workspace: Workspace, file: Written, path: Path, content: bytes) -> bool:
     """Keep a person's file as a decision; False where it says the same as what was written."""
-    if path.suffix == PICTURE_SUFFIX:
-        workspace.decide(file.id, PIXELS, edited_pixels(_side(path, content), workspace.blobs.add(content)))
+    if path.suffix != TEXT_SUFFIX:
+        side = _side(path, content)
+        workspace.decide(file.id, PIXELS, edited_pixels(side, workspace.blobs.add(content), path.suffix))
         return True
     text = _text(path, content)
     if _digest(text.encode()) == file.digest:
@@ -183,21 +235,24 @@ def _text(path: Path, content: bytes) -> str:
 
 
 def _side(path: Path, content: bytes) -> int:
-    """The side in pixels of a square PNG that a person left."""
+    """The side in pixels of a square picture that a person left."""
+    kind = _FORMATS.get(path.suffix, "PNG")
     try:
-        with Image.open(io.BytesIO(content), formats=("PNG",)) as picture:
+        with Image.open(io.BytesIO(content), formats=(kind,)) as picture:
             picture.load()
             width, height = picture.size
     except Exception as error:  # whatever a decoder raises is about the file
-        raise DatasetError(f"{path} was edited and is no whole PNG picture", "save it as PNG, or delete it") from error
+        raise DatasetError(
+            f"{path} was edited and is no whole {kind} picture", f"save it as {kind}, or delete it"
+        ) from error
     if width != height:
         raise DatasetError(f"{path} was edited and is {width}x{height}, no square", "cut it square, or delete it")
     return width
 
 
-def _is_there(path: Path, known: Written | None, example: Example, digest: str) -> bool:
-    """True if a file already says what it should; a person's own spelling of the same text counts."""
-    if not path.is_file() or known is None:
+def _says(path: Path, known: Written | None, example: Example, digest: str) -> bool:
+    """True if a file that is there already says what it should; a person's own spelling of the same text counts."""
+    if known is None:
         return False
     if path.suffix == TEXT_SUFFIX and example.edited:
         return _text(path, path.read_bytes()) == example.text
@@ -212,7 +267,7 @@ def _write(workspace: Workspace, name: str, example: Example, digest: str, known
     return status and Written(name, example.id, digest, None, status.st_size, status.st_mtime_ns)
 
 
-def _remove(workspace: Workspace, files: list[Written]) -> int:
+def _remove(workspace: Workspace, files: Sequence[Written]) -> int:
     """Take away files that are no longer wanted; what a person edited in them was kept by `adopt`."""
     removed, forgotten = 0, []
     for file in files:

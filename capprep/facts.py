@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -10,17 +11,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from capprep.images import Box
+from capprep.images.duplicates import Fingerprint
+from capprep.images.screening import Measures
+
 PICTURE = "picture"
+MIRROR = "picture.mirror"
 BLIP = "caption.blip"
 BOORU = "tags.booru"
 MATCH_IMAGE = "match.image"
 MATCH_TEXT = "match.text"
 
 CROP = "crop"
-"""The blob of a picture fact: the cropped square as a PNG file."""
+"""The blob of a picture fact, and of a mirror fact: the square as a picture file."""
+
+SUFFIXES = {"png": ".png", "webp-lossless": ".webp"}
+"""How a square can be stored, with the suffix of its file."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class PictureFact:
     """What is known of a picture after the one pass over its file.
 
@@ -34,9 +43,15 @@ class PictureFact:
         scale: Source pixels per output pixel; below 1 the picture was enlarged.
         size: Side of the stored square in pixels.
         frame: Which frame was used, from 0.
-        crop: The way in which the box was chosen ("center", "auto").
+        crop: The way in which the box was chosen ("center", "auto"; "given" for a person's own).
         why: Why the box lies where it does, as a sentence.
         notes: What else a person should know of the file, such as a colour profile that could not be used.
+        format_out: How the square is stored, a key of `SUFFIXES`.
+        trimmed: Pixels of bars that were cut off at the left, top, right and bottom before the crop.
+        alpha: The share of the picture that the background makes up, 0..1.
+        icc: The name of the colour profile that was applied, or "".
+        measures: What was measured of the square, or None in facts of tests.
+        tools: The versions of what made it.
     """
 
     width: int
@@ -45,23 +60,77 @@ class PictureFact:
     mode: str
     orientation: int
     frames: int
-    box: tuple[float, float, float, float]
+    box: Box
     scale: float
     size: int
     frame: int = 0
     crop: str = "center"
     why: str = ""
     notes: tuple[str, ...] = ()
+    format_out: str = "png"
+    trimmed: Box = (0.0, 0.0, 0.0, 0.0)
+    alpha: float = 0.0
+    icc: str = ""
+    measures: Measures | None = None
+    tools: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        """As a fact's data."""
+        """As a part of a fact's data."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> PictureFact:
+        """Back from a fact's data; what is in it besides is left alone."""
+        values = {name: data[name] for name in cls.__dataclass_fields__ if name in data}
+        for name in ("box", "trimmed", "notes"):
+            values[name] = tuple(values[name])
+        # of thousands of pictures nearly all have the same words
+        for name in ("format", "mode", "crop", "why", "format_out", "icc", "tools"):
+            values[name] = sys.intern(values[name])
+        if values["measures"] is not None:
+            values["measures"] = Measures.from_json(values["measures"])
+        return cls(**values)
+
+
+@dataclass(frozen=True, slots=True)
+class Appearance:
+    """What a picture is compared with others by, as it is stored: nothing is read until it is needed.
+
+    Attributes:
+        pixels: SHA-256 of size and pixels before the crop.
+        words, tint: The fingerprint of the same, in hexadecimal digits.
+        look: What the square looks like, base64 of little-endian float16; see `curation.describe`.
+    """
+
+    pixels: str
+    words: str
+    tint: str
+    look: str
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        """Of the picture before the crop."""
+        return Fingerprint.from_json({"words": self.words, "tint": self.tint})
+
+    @property
+    def look_D(self) -> NDArray[np.float32]:  # noqa: N802 - it carries its dimension
+        """The description of the square."""
+        return np.frombuffer(base64.b64decode(self.look), "<f2").astype(np.float32)
+
+    @classmethod
+    def of(cls, pixels: str, fingerprint: Fingerprint, look_D: NDArray[np.float32]) -> Appearance:
+        """From what was computed."""
+        stored = base64.b64encode(look_D.astype("<f2").tobytes()).decode()
+        return cls(pixels, **fingerprint.to_json(), look=stored)
+
+    def to_json(self) -> dict[str, Any]:
+        """As a part of a fact's data."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Appearance:
         """Back from a fact's data."""
-        left, top, right, bottom = data["box"]
-        return cls(**{**data, "box": (left, top, right, bottom), "notes": tuple(data.get("notes", ()))})
+        return cls(data["pixels"], data["words"], data["tint"], data["look"])
 
 
 @dataclass(frozen=True)

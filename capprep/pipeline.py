@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -11,28 +11,27 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from capprep import dataset
+from capprep import dataset, gather
+from capprep.candidates import BOX, PIXELS, Candidate, Policy
 from capprep.config import options
+from capprep.curate import Decisions, curate
+from capprep.decisions import Decision, resolve
 from capprep.engines import Engine
 from capprep.errors import DatasetError
-from capprep.facts import (
-    BLIP,
-    BOORU,
-    CROP,
-    MATCH_IMAGE,
-    MATCH_TEXT,
-    PICTURE,
-    PictureFact,
-    embedding_from_json,
-    tags_from_json,
-)
-from capprep.images import files
-from capprep.run import Tally, Watch, run, run_sources, unwatched
-from capprep.select import Candidate, Judgements, LeftOut, Policy, Selection, judge, select, vocabulary
-from capprep.stage import Fact, Failure, Stage
-from capprep.workspace import Source, Workspace, text_id
+from capprep.facts import MATCH_IMAGE, MATCH_TEXT, PICTURE, embedding_from_json
+from capprep.images import archives
+from capprep.images.crop import split
+from capprep.images.entries import SUFFIXES
+from capprep.images.entries import split as split_key
+from capprep.images.files import revisit, scan
+from capprep.run import Tally, Watch, run, run_cuts, run_sources, unwatched
+from capprep.select import Judgements, Selection, judge, mirror_id, mirror_name, painted, select, vocabulary
+from capprep.stage import Cut, Fact, Failure, Stage
+from capprep.stages.mirror import Mirror, flipped
+from capprep.stages.picture import Picture
+from capprep.workspace import Workspace, text_id
 
-POLICY = "policy"
+SETTING = "policy"
 """The name under which the workspace remembers the thresholds."""
 
 
@@ -66,36 +65,78 @@ class Refreshed:
     adopted: dataset.Adopted
 
 
-def ingest(workspace: Workspace, places: Sequence[Path], step: Step, watch: Watch = unwatched) -> Tally:
+def ingest(
+    workspace: Workspace,
+    places: Sequence[Path],
+    step: Step,
+    watch: Watch = unwatched,
+    *,
+    recursive: bool = True,
+    policy: Mapping[str, Any] | None = None,
+) -> Tally:
     """Read every picture under some places, and those ingested before, that is not known yet.
+
+    Args:
+        workspace: Where.
+        places: Folders, archives and files.
+        step: The stage that makes squares.
+        watch: Told of the progress.
+        recursive: Look into folders in folders.
+        policy: Fields of `Policy` that change, remembered from now on.
 
     Raises:
         DatasetError: A place does not exist, or there is no picture anywhere.
     """
-    found = files.scan(places, skip=(workspace.dataset, workspace.runs, workspace.folder))
-    # a folder is a source only while it cannot be opened, and then it is found again;
-    # os.path, because `Path.is_dir` raises where it may not look
-    kept = [s.path for s in workspace.sources() if _may_exist(s.path) and not os.path.isdir(s.path)]  # noqa: PTH112
-    paths = sorted({*found, *kept}, key=os.fsencode)
-    if not paths and not workspace.pictures():
+    skip = (workspace.dataset, workspace.runs, workspace.folder)
+    found = {entry.key: entry for entry in scan(places, skip=skip, recursive=recursive)}
+    # what was ingested before from elsewhere; all of an archive lies at one path
+    for path in {split_key(source.key)[0]: None for source in workspace.sources if source.key not in found}:
+        for entry in revisit(path):
+            found.setdefault(entry.key, entry)
+    if not found and not workspace.sources.pictures():
         raise DatasetError(
             f"there is no picture file in {', '.join(map(str, places))}",
-            f"these are looked for: {' '.join(sorted(files.SUFFIXES))}",
+            f"these are looked for: {' '.join(sorted(SUFFIXES))}, and archives: {' '.join(archives.SUFFIXES)}",
         )
-    workspace.forget_sources({source.path for source in workspace.sources()} - set(paths))
-    return run_sources(workspace, step.stage, step.engine, paths, watch=watch)
+    gone = [source.key for source in workspace.sources if source.key not in found]
+    if gone:
+        workspace.sources.forget(gone)
+    _set_policy(workspace, policy)
+    entries = sorted(found.values(), key=lambda entry: entry.order)
+    tally = run_sources(workspace, step.stage, step.engine, entries, watch=watch)
+    again = _recut(workspace, step, watch)
+    tally.computed += again.computed
+    tally.failed += again.failed
+    if current_policy(workspace).mirror:
+        run(workspace, Mirror(), step.engine, watch=watch)
+    return tally
 
 
-def _may_exist(path: Path) -> bool:
-    """False if a file is known to be gone; one that cannot be looked at may be back tomorrow."""
-    try:
-        return path.exists()
-    except OSError:
-        return True
+def recut(workspace: Workspace, engine: Engine, watch: Watch = unwatched) -> Tally:
+    """Cut what decisions ask for, with the settings of the last ingest."""
+    fields = workspace.fields(PICTURE)
+    return _recut(workspace, Step(Picture(**fields), engine), watch) if fields else Tally()
+
+
+def _recut(workspace: Workspace, step: Step, watch: Watch) -> Tally:
+    """Cut again what a person gave a box for, and panoramas where they are split."""
+    pictures = workspace.sources.pictures()
+    cuts: dict[str, list[Cut]] = {}
+    if current_policy(workspace).split:
+        for id_, *record in workspace.records(PICTURE):
+            if id_ in pictures and not isinstance(record[0], Failure):
+                boxes = split((record[0]["width"], record[0]["height"]))
+                cuts |= {id_: [Cut(box, part) for part, box in enumerate(boxes, start=1)]} if boxes else {}
+    for (id_, kind), payload in workspace.decisions().items():
+        if kind == BOX and id_ in pictures:
+            left, top, right, bottom = json.loads(payload)
+            cuts[id_] = [Cut((left, top, right, bottom))]
+    workspace.sources.set_cuts(cuts)
+    return run_cuts(workspace, step.stage, step.engine, watch=watch) if cuts else Tally()
 
 
 def caption(workspace: Workspace, steps: Iterable[Step], watch: Watch = unwatched) -> dict[str, Tally]:
-    """Bring the facts of some stages up to date, one stage after the other.
+    """Bring the facts of some stages up to date, one stage after the other, for the pictures of the set.
 
     Returns:
         What each stage did, by its name.
@@ -103,7 +144,25 @@ def caption(workspace: Workspace, steps: Iterable[Step], watch: Watch = unwatche
     Raises:
         WorkspaceError: Nothing was ingested yet.
     """
-    return {step.stage.name: run(workspace, step.stage, step.engine, watch=watch) for step in steps}
+    chosen = _chosen(workspace)
+    return {
+        step.stage.name: run(
+            workspace,
+            step.stage,
+            step.engine,
+            only=chosen if step.stage.subject == "picture" else None,
+            watch=watch,
+        )
+        for step in steps
+    }
+
+
+def _chosen(workspace: Workspace) -> set[str]:
+    """The subjects that are in the set: words for what was left out would be for nothing."""
+    pictures = gather.candidates(workspace)
+    kept = curate(pictures, workspace.decisions(), current_policy(workspace)).kept
+    ids = {(candidate.number, candidate.part) for candidate in pictures if candidate.id in kept}
+    return {subject.id for subject in workspace.sources.subjects() if (subject.number, subject.part) in ids}
 
 
 def score(
@@ -130,9 +189,11 @@ def score(
         WorkspaceError: Nothing was ingested yet.
     """
     _set_policy(workspace, policy)
-    pictures = candidates(workspace)
+    pictures = gather.candidates(workspace)
     first = _adopted(workspace, pictures)
-    workspace.set_texts(vocabulary(pictures, workspace.decisions()))
+    kept = curate(pictures, workspace.decisions(), current_policy(workspace)).kept
+    chosen = [candidate for candidate in pictures if candidate.id in kept]
+    workspace.set_texts(vocabulary(chosen, workspace.decisions()))
     tallies = caption(workspace, (images, texts), watch)
     refreshed = refresh(workspace)
     # what was saved in the meantime is adopted too, to be scored the next time
@@ -152,33 +213,73 @@ def refresh(workspace: Workspace, policy: Mapping[str, Any] | None = None) -> Re
         DatasetError: What a person left in `dataset/` is no UTF-8 text, or no square picture.
     """
     _set_policy(workspace, policy)
-    pictures = candidates(workspace)
+    pictures = gather.candidates(workspace)
     adopted = _adopted(workspace, pictures)
-    selection = _selected(workspace, pictures)
+    selection = _selected(workspace, _with_painted_mirrors(workspace, pictures))
     return Refreshed(selection, dataset.render(workspace, selection), adopted)
+
+
+def decide(workspace: Workspace, decisions: Sequence[Decision]) -> None:
+    """Keep a person's decisions, all of them or none.
+
+    Raises:
+        DatasetError: A picture is not there, or named as several are.
+    """
+    if decisions:
+        workspace.decide_all(resolve(decisions, gather.candidates(workspace)))
+
+
+def foresee(workspace: Workspace) -> Refreshed:
+    """What `refresh` would come to; a person's edits are not looked at, and nothing is written."""
+    selection = selected(workspace)
+    return Refreshed(selection, dataset.foresee(workspace, selection), dataset.Adopted())
 
 
 def _set_policy(workspace: Workspace, policy: Mapping[str, Any] | None) -> None:
     if policy:
-        workspace.set_setting(POLICY, {**asdict(current_policy(workspace)), **policy})
+        workspace.set_setting(SETTING, {**asdict(current_policy(workspace)), **policy})
 
 
 def selected(workspace: Workspace) -> Selection:
     """The selection under the policy last used; reads facts and writes nothing."""
-    return _selected(workspace, candidates(workspace))
+    return _selected(workspace, gather.candidates(workspace))
 
 
 def _adopted(workspace: Workspace, pictures: Sequence[Candidate]) -> dataset.Adopted:
     """See to a person's edits; whose they are does not depend on any verdict."""
-    decisions, policy = workspace.decisions(), current_policy(workspace)
-    return dataset.adopt(workspace, select(pictures, (), Judgements(), decisions, policy))
+    names = {}
+    for candidate in pictures:
+        names[candidate.name] = candidate.id
+        names[mirror_name(candidate.name)] = mirror_id(candidate.id)
+    return dataset.adopt(workspace, names)
 
 
 def _selected(workspace: Workspace, pictures: Sequence[Candidate]) -> Selection:
     policy, decisions = current_policy(workspace), workspace.decisions()
-    vectors = _vectors(workspace, vocabulary(pictures, decisions))
-    judgements = judge(pictures, decisions, vectors, policy)
-    return select(pictures, unreadable(workspace), judgements, decisions, policy)
+    curation = curate(pictures, decisions, policy)
+    chosen = [candidate for candidate in pictures if candidate.id in curation.kept]
+    judgements = Judgements()
+    if any(candidate.embedding is not None for candidate in chosen):
+        judgements = judge(chosen, decisions, _vectors(workspace, vocabulary(chosen, decisions)), policy)
+    return select(chosen, curation, gather.unreadable(workspace), judgements, decisions, policy)
+
+
+def _with_painted_mirrors(workspace: Workspace, pictures: Sequence[Candidate]) -> Sequence[Candidate]:
+    """The candidates, mirrored as they look now where a person changed a square."""
+    decisions = workspace.decisions()
+    if not current_policy(workspace).mirror or not any(kind == PIXELS for _, kind in decisions):
+        return pictures
+    return [_with_painted_mirror(workspace, candidate, decisions) for candidate in pictures]
+
+
+def _with_painted_mirror(workspace: Workspace, candidate: Candidate, decisions: Decisions) -> Candidate:
+    if candidate.picture is None:
+        return candidate
+    own = painted(decisions.get((candidate.id, PIXELS)), candidate.picture.size)
+    if own is None:
+        return candidate
+    content = flipped(workspace.blobs.path(own[0]), candidate.picture.format_out)
+    return replace(candidate, mirrored=workspace.blobs.add(content))
 
 
 def _vectors(workspace: Workspace, texts: Iterable[str]) -> dict[str, NDArray[np.float32]]:
@@ -200,52 +301,5 @@ def _vectors(workspace: Workspace, texts: Iterable[str]) -> dict[str, NDArray[np
 def current_policy(workspace: Workspace) -> Policy:
     """The thresholds last used in this workspace."""
     known = {field.name for field, _ in options(Policy)}
-    remembered = workspace.setting(POLICY) or {}
+    remembered = workspace.setting(SETTING) or {}
     return Policy(**{name: value for name, value in remembered.items() if name in known})
-
-
-def candidates(workspace: Workspace) -> list[Candidate]:
-    """Every picture that has a source, with its current facts."""
-    facts = {name: workspace.facts(name) for name in (PICTURE, BLIP, BOORU, MATCH_IMAGE)}
-    sources: dict[str, list[str]] = {}
-    for source in workspace.sources():
-        if source.id is not None:
-            sources.setdefault(source.id, []).append(shown(workspace, source))
-    return [
-        _candidate(number, subject, tuple(sources[subject]), {name: of.get(subject) for name, of in facts.items()})
-        for number, subject in workspace.pictures()
-    ]
-
-
-def _candidate(
-    number: int, subject: str, sources: tuple[str, ...], facts: dict[str, Fact | Failure | None]
-) -> Candidate:
-    values = {name: fact for name, fact in facts.items() if isinstance(fact, Fact)}
-    failures = tuple((name, fact.reason, fact.message) for name, fact in facts.items() if isinstance(fact, Failure))
-    picture, blip, booru, vector = (values.get(name) for name in (PICTURE, BLIP, BOORU, MATCH_IMAGE))
-    return Candidate(
-        id=subject,
-        number=number,
-        sources=sources,
-        picture=PictureFact.from_json(picture.data) if picture else None,
-        crop=picture.blobs[CROP].name if picture else None,
-        failures=failures,
-        caption=blip.data["caption"] if blip else None,
-        tags=tags_from_json(booru.data) if booru else None,
-        embedding=embedding_from_json(vector.data) if vector else None,
-    )
-
-
-def unreadable(workspace: Workspace) -> list[LeftOut]:
-    """Files that could not be opened at all."""
-    return [
-        LeftOut((shown(workspace, source),), "source", source.reason, source.message)
-        for source in workspace.sources()
-        if source.id is None
-    ]
-
-
-def shown(workspace: Workspace, source: Source) -> str:
-    """A file's path for people: relative within the workspace, always valid text."""
-    path = source.path.relative_to(workspace.root) if source.path.is_relative_to(workspace.root) else source.path
-    return os.fsencode(path).decode("utf-8", "backslashreplace")

@@ -5,16 +5,17 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Protocol
 
 from capprep.engines import Engine
-from capprep.images import files
+from capprep.images.entries import Entry, split
+from capprep.images.files import Opener, revisit
 from capprep.images.unusable import Unusable
-from capprep.stage import Failure, Row, Stage
-from capprep.workspace import Source, Workspace
+from capprep.sources import Source
+from capprep.stage import Cut, Failure, Row, Stage
+from capprep.workspace import Workspace
 
 
 class Watch(Protocol):
@@ -55,15 +56,31 @@ class Tally:
     seconds: float = 0.0
 
 
-def run(workspace: Workspace, stage: Stage, engine: Engine, *, batch: int = BATCH, watch: Watch = unwatched) -> Tally:
+def run(
+    workspace: Workspace,
+    stage: Stage,
+    engine: Engine,
+    *,
+    only: Container[str] | None = None,
+    batch: int = BATCH,
+    watch: Watch = unwatched,
+) -> Tally:
     """Bring one stage's facts up to date for every subject that has all the stage reads.
+
+    Args:
+        workspace: Where.
+        stage: What is learnt.
+        engine: Where it is run.
+        only: The subjects that count; None for all there are.
+        batch: Rows at a time.
+        watch: Told of the progress.
 
     Raises:
         WorkspaceError: A fact that the stage reads was never computed.
     """
     key = workspace.begin(stage)
-    missing = workspace.missing(stage, key)
-    tally = Tally(known=workspace.count(stage, key))
+    missing, known = workspace.missing(stage, key, only)
+    tally = Tally(known=known)
     rows = workspace.rows(stage, missing)
     _compute(workspace, stage, key, rows, engine, batch, tally, watch, tally.known + len(missing))
     return tally
@@ -73,7 +90,7 @@ def run_sources(
     workspace: Workspace,
     stage: Stage,
     engine: Engine,
-    paths: Sequence[Path],
+    entries: Sequence[Entry],
     *,
     batch: int = FILES,
     watch: Watch = unwatched,
@@ -84,8 +101,24 @@ def run_sources(
     """
     key = workspace.begin(stage)
     tally = Tally()
-    rows = _source_rows(workspace, key, paths, tally)
-    _compute(workspace, stage, key, rows, engine, batch, tally, watch, len(paths))
+    with Opener() as opener:
+        rows = _source_rows(workspace, key, entries, opener, tally)
+        _compute(workspace, stage, key, rows, engine, batch, tally, watch, len(entries))
+    return tally
+
+
+def run_cuts(
+    workspace: Workspace, stage: Stage, engine: Engine, *, batch: int = FILES, watch: Watch = unwatched
+) -> Tally:
+    """Bring a stage that reads files' bytes up to date for what stands for pictures, see `Sources.set_cuts`."""
+    key = workspace.begin(stage)
+    known = workspace.known(key)
+    cuts = workspace.sources.cuts()
+    due = [cut for cut in cuts if cut[0] not in known]
+    tally = Tally(known=len(cuts) - len(due))
+    with Opener() as opener:
+        rows = _cut_rows(workspace, due, opener)
+        _compute(workspace, stage, key, rows, engine, batch, tally, watch, len(cuts))
     return tally
 
 
@@ -126,50 +159,86 @@ def _batches(rows: Iterable[Row], size: int) -> Iterator[Sequence[Row]]:
         yield batch
 
 
-def _source_rows(workspace: Workspace, key: str, paths: Sequence[Path], tally: Tally) -> Iterator[Row]:
+Read = tuple[Source, bytes | None]
+"""A file as it was found: what is to be remembered of it, and its bytes where they could be read."""
+
+
+def _source_rows(
+    workspace: Workspace, key: str, entries: Iterable[Entry], opener: Opener, tally: Tally
+) -> Iterator[Row]:
     """Rows for the files whose fact is missing; new and changed files are registered on the way."""
-    known = {source.path: source for source in workspace.sources()}
-    under_way: set[str] = set()
-    for path in paths:
-        source = known.get(path)
-        if source is not None and source.id is not None and _unchanged(source) and workspace.has(key, source.id):
+    sources = {source.key: source for source in workspace.sources}
+    known = workspace.known(key)
+    for some in _few(_changed(entries, opener, sources, known, tally)):
+        workspace.sources.add(source for source, _ in some if source != sources.get(source.key))
+        for source, content in some:
+            if source.id is None:
+                tally.failed[source.reason] += 1
+            elif source.id in known:
+                # the same bytes under two names are one picture
+                tally.known += 1
+            else:
+                known.add(source.id)
+                yield Row(source.id, content)
+
+
+def _changed(
+    entries: Iterable[Entry], opener: Opener, sources: Mapping[bytes, Source], known: Container[str], tally: Tally
+) -> Iterator[Read]:
+    """The files that are not as they were last seen, read."""
+    for entry in entries:
+        source = sources.get(entry.key)
+        unchanged = source is not None and (source.bytes, source.stamp) == (entry.bytes, entry.stamp)
+        if unchanged and source is not None and source.id is not None and source.id in known:
             tally.known += 1
-            continue
-        registered = _register(workspace, path)
-        if registered is None:
-            tally.failed["unreadable"] += 1
-            continue
-        subject, content = registered
-        # the same bytes under two names are one picture
-        if subject in under_way or workspace.has(key, subject):
-            tally.known += 1
-            continue
-        under_way.add(subject)
-        yield Row(subject, content)
+        else:
+            yield _read(opener, entry)
 
 
-def _unchanged(source: Source) -> bool:
-    return _status(source.path) == (source.bytes, source.mtime_ns)
+def _few(read: Iterable[Read]) -> Iterator[list[Read]]:
+    """As many files as are registered in one transaction: some, and fewer where they are large."""
+    some: list[Read] = []
+    held = 0
+    for source, content in read:
+        some.append((source, content))
+        held += len(content or b"")
+        if len(some) == FILES or held >= BATCH_BYTES:
+            yield some
+            some, held = [], 0
+    if some:
+        yield some
 
 
-def _status(path: Path) -> tuple[int, int] | None:
-    """A file's size and time, or None where it cannot even be looked at."""
+def _read(opener: Opener, entry: Entry) -> Read:
+    """A file's bytes, with what is remembered of it; without them where it cannot be read."""
     try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_size, status.st_mtime_ns
-
-
-def _register(workspace: Workspace, path: Path) -> tuple[str, bytes] | None:
-    """A file's id and bytes, remembered as a source; None where it cannot be read, remembered with the reason."""
-    # the status is taken before the bytes: a change in between is seen by the next run
-    before = _status(path)
-    try:
-        content = files.read(path)
+        content = opener.read(entry)
     except Unusable as unusable:
-        workspace.add_source(Source(path, None, 0, 0, unusable.reason, unusable.message))
-        return None
-    subject = hashlib.sha256(content).hexdigest()
-    workspace.add_source(Source(path, subject, *(before or (len(content), 0))))
-    return subject, content
+        return Source(entry.key, None, 0, 0, unusable.reason, unusable.message), None
+    # size and time are from before the bytes were read: a change in between is seen by the next run
+    return Source(entry.key, hashlib.sha256(content).hexdigest(), entry.bytes, entry.stamp), content
+
+
+def _cut_rows(workspace: Workspace, cuts: Iterable[tuple[str, str, Cut]], opener: Opener) -> Iterator[Row]:
+    """Rows for cuts; those of one picture follow each other with the very same bytes."""
+    picture, content = "", None
+    for id_, of, cut in cuts:
+        if of != picture:
+            picture, content = of, _content(workspace, of, opener)
+        if content is not None:
+            yield Row(id_, content, cut=cut)
+
+
+def _content(workspace: Workspace, picture: str, opener: Opener) -> bytes | None:
+    """A picture's bytes from the first of its files that still has them; None where none has."""
+    for source in workspace.sources.of(picture):
+        for entry in revisit(split(source.key)[0]):
+            if entry.key != source.key:
+                continue
+            try:
+                content = opener.read(entry)
+            except Unusable:
+                continue
+            if hashlib.sha256(content).hexdigest() == picture:
+                return content
+    return None

@@ -12,7 +12,8 @@ _FIRST = (
     # every picture ever ingested, numbered in order of arrival; AUTOINCREMENT never reuses a number
     "CREATE TABLE picture (number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE)",
     # the files pictures come from, relative to the workspace where they lie in it; a path is bytes, since a
-    # file's name need not be text. id is NULL where the file could not be read; reason and message say why.
+    # file's name need not be text; a NUL and the name in it follow an archive's. id is NULL where the file could not
+    # be read; reason and message say why.
     """CREATE TABLE source (
         path BLOB PRIMARY KEY, id TEXT, bytes INTEGER, mtime_ns INTEGER, reason TEXT, message TEXT
     ) WITHOUT ROWID""",
@@ -46,7 +47,18 @@ def _first(db: sqlite3.Connection) -> None:
         db.execute(statement)
 
 
-STEPS: tuple[Callable[[sqlite3.Connection], None], ...] = (_first,)
+def _cuts(db: sqlite3.Connection) -> None:
+    # what stands for a picture where a person gave a box (part 0) or where it was split (parts 1, 2, ...)
+    db.execute(
+        """CREATE TABLE cut (
+            id TEXT PRIMARY KEY, picture TEXT NOT NULL REFERENCES picture (id), part INTEGER NOT NULL,
+            left REAL NOT NULL, top REAL NOT NULL, right REAL NOT NULL, bottom REAL NOT NULL
+        ) WITHOUT ROWID"""
+    )
+    db.execute("CREATE INDEX cut_picture ON cut (picture)")
+
+
+STEPS: tuple[Callable[[sqlite3.Connection], None], ...] = (_first, _cuts)
 
 
 def check_version(db: sqlite3.Connection) -> int:

@@ -1,21 +1,19 @@
-"""Facts, decisions and thresholds in; the training set with every picture's exact text and every reason out."""
+"""The chosen pictures, decisions and thresholds in; every picture's exact text and every reason out."""
 
 from __future__ import annotations
 
-import re
-import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from pathlib import PurePath
-from typing import Any
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from capprep import agreement, filewords
 from capprep.agreement import Verdict
-from capprep.config import Config, option
-from capprep.facts import PICTURE, PictureFact, TagScore
+from capprep.candidates import PIXELS, TEXT, Candidate, LeftOut, Policy
+from capprep.curate import Curation, Decisions, Group
+from capprep.facts import SUFFIXES, PictureFact, TagScore
 
 RATING = "rating"
 WRITTEN = "written"
@@ -23,63 +21,6 @@ WRITTEN = "written"
 
 TAG_WORDS = 3
 """The first piece of a person's text is a sentence if it has more words than this."""
-
-TEXT = "text"
-"""Kind of decision: a person wrote a picture's whole text; the payload is that text."""
-PIXELS = "pixels"
-"""Kind of decision: a person changed a picture in `dataset/`; the payload is `edited_pixels`."""
-
-
-@dataclass(frozen=True)
-class Policy(Config):
-    """What becomes of the facts; changing it runs no model."""
-
-    booru_threshold: float = option(
-        0.5, "Keep a tag whose probability is at least this.", minimum=0.05, maximum=1.0, metavar="P"
-    )
-    max_upscale: float = option(
-        2.0,
-        "Leave out a picture that would have to be enlarged more than this many times.",
-        minimum=1.0,
-        maximum=16.0,
-        metavar="X",
-    )
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """One picture's facts, as far as they are known.
-
-    Attributes:
-        id: SHA-256 of the source's bytes.
-        number: Its number in the workspace, in order of arrival.
-        sources: Where it came from, for people to read.
-        picture: The picture fact, or None where it failed.
-        crop: Digest of the crop's blob, or None.
-        failures: (stage, reason, message) of whatever failed.
-        caption: BLIP's caption, or None where not made.
-        tags: The tagger's answer, or None where not made.
-        embedding: The picture's unit vector for agreement, or None where not made.
-    """
-
-    id: str
-    number: int
-    sources: tuple[str, ...]
-    picture: PictureFact | None = None
-    crop: str | None = None
-    failures: tuple[tuple[str, str, str], ...] = ()
-    caption: str | None = None
-    tags: tuple[TagScore, ...] | None = None
-    embedding: NDArray[np.float32] | None = None
-
-    @property
-    def name(self) -> str:
-        """Stem of its files in `dataset/`: the number and the first source's stem, safe on any file system."""
-        stem = PurePath(self.sources[0]).stem if self.sources else ""
-        stem = re.sub(r"[^\w.+-]+", "_", unicodedata.normalize("NFC", stem)).strip("._")
-        # a name's limit counts bytes
-        stem = stem.encode(errors="ignore")[:180].decode(errors="ignore")
-        return f"{self.number:05d}-{stem or 'picture'}"
 
 
 @dataclass(frozen=True)
@@ -135,7 +76,7 @@ class Example:
         name: Stem of its files in `dataset/` ("00017-cat").
         sources: Where it came from, for people to read.
         picture: What is known of it.
-        crop: Digest of the blob with the square PNG.
+        crop: Digest of the blob with the square.
         caption: The sentence of its text, the captioner's or a person's, or None.
         caption_verdict: Agreement's, or None.
         tags: Every tag over the storing threshold, most probable first; those of a person's text before them.
@@ -143,6 +84,11 @@ class Example:
         edited: True if a person wrote the text.
         pixels_edited: True if a person changed the picture in `dataset/`.
         replaced: The captioner's sentence where a person's text has another or none, else None.
+        flaws: What a person should look at, as sentences.
+        sharper: Of how many in a hundred of the set it is sharper, or None where that was not measured.
+        chosen: Why it is among the best, or "" where all are kept.
+        mirror: Its mirrored copy as an example of its own, or None.
+        suffix: Of the square's file.
     """
 
     id: str
@@ -157,87 +103,115 @@ class Example:
     edited: bool = False
     pixels_edited: bool = False
     replaced: str | None = None
-
-
-@dataclass(frozen=True)
-class LeftOut:
-    """A picture or file that is not in the training set, and why.
-
-    Attributes:
-        sources: The files it stands for, for people to read.
-        stage: Where it failed ("picture", "caption.blip"), or "source" if the file could not be read.
-        reason: A stable code such as `truncated`.
-        message: The same as a sentence.
-    """
-
-    sources: tuple[str, ...]
-    stage: str
-    reason: str
-    message: str
-
-    def to_json(self) -> dict[str, Any]:
-        """For programs."""
-        return asdict(self)
+    flaws: tuple[str, ...] = ()
+    sharper: float | None = None
+    chosen: str = ""
+    mirror: Example | None = None
+    suffix: str = ".png"
 
 
 @dataclass(frozen=True)
 class Selection:
-    """The training set and everything that was left out of it."""
+    """The training set and everything that was left out of it.
+
+    Attributes:
+        examples: The pictures, without their mirrored copies.
+        left_out: What is not in the set.
+        groups: Pictures that show the same.
+    """
 
     examples: tuple[Example, ...]
     left_out: tuple[LeftOut, ...] = ()
+    groups: tuple[Group, ...] = ()
+
+    @property
+    def training(self) -> Iterator[Example]:
+        """Everything that is trained on: each picture, then its mirrored copy."""
+        for example in self.examples:
+            yield example
+            if example.mirror is not None:
+                yield example.mirror
 
 
-def edited_pixels(side: int, digest: str) -> str:
-    """The payload of a `PIXELS` decision: the square's side in pixels and its blob's digest."""
-    return f"{side}:{digest}"
+def edited_pixels(side: int, digest: str, suffix: str = ".png") -> str:
+    """The payload of a `PIXELS` decision: the square's side in pixels, its blob's digest, its file's suffix."""
+    return f"{side}:{digest}:{suffix}"
+
+
+def painted(payload: str | None, size: int) -> tuple[str, str] | None:
+    """A `PIXELS` decision's digest and suffix; None for no decision.
+
+    An edit of a square of another size waits until that size is asked for again.
+    """
+    side, digest, suffix = ((payload or "") + "::").split(":")[:3]
+    return (digest, suffix or ".png") if side == str(size) else None
+
+
+def mirror_id(id: str) -> str:
+    """The id by which decisions name a picture's mirrored copy."""
+    return hashlib.sha256(f"{id}:mirror".encode()).hexdigest()
+
+
+def mirror_name(name: str) -> str:
+    """The name of a picture's mirrored copy."""
+    return f"{name}-mirror"
 
 
 def select(
     candidates: Sequence[Candidate],
+    curation: Curation,
     unreadable: Sequence[LeftOut],
     judgements: Judgements,
-    decisions: Mapping[tuple[str, str], str],
+    decisions: Decisions,
     policy: Policy,
 ) -> Selection:
-    """Choose the training set and write every picture's text.
+    """Write the text of every picture that was chosen.
 
     Args:
-        candidates: Every picture that has a source, in order of number.
+        candidates: The pictures, in order of number.
+        curation: Which of them are in the set; see `curate`.
         unreadable: Files that never became a picture.
         judgements: Agreement's verdicts; see `judge`.
         decisions: What people decided: (picture id, kind) -> payload.
         policy: Thresholds.
     """
-    examples, left_out = [], list(unreadable)
     given = {filewords.tag_text(tag.name): tag for candidate in candidates for tag in candidate.tags or ()}
+    examples = []
     for candidate in candidates:
-        left_out += [LeftOut(candidate.sources, *failure) for failure in candidate.failures]
-        if candidate.picture is None or candidate.crop is None:
-            if not candidate.failures:
-                left_out.append(
-                    LeftOut(candidate.sources, PICTURE, "not_read", "run `capprep ingest` again to read it")
-                )
+        if candidate.id not in curation.kept or candidate.picture is None or candidate.crop is None:
             continue
-        too_small = _too_small(candidate.picture, policy)
-        if too_small:
-            left_out.append(LeftOut(candidate.sources, PICTURE, "too_small", too_small))
-        else:
-            words = words_of(candidate, decisions, policy)
-            tags = _choices(candidate, words, (candidate.id, TEXT) in decisions, given, judgements, policy)
-            examples.append(_example(candidate, candidate.picture, candidate.crop, words, tags, judgements, decisions))
-    return Selection(tuple(examples), tuple(left_out))
+        words = words_of(candidate, decisions, policy)
+        tags = _choices(candidate, words, (candidate.id, TEXT) in decisions, given, judgements, policy)
+        example = _example(candidate, candidate.picture, candidate.crop, words, tags, judgements, decisions)
+        example = replace(
+            example,
+            flaws=tuple(sentence for _, sentence in curation.flaws.get(candidate.id, ())),
+            sharper=curation.sharper.get(candidate.id),
+            chosen=curation.chosen.get(candidate.id, ""),
+        )
+        examples.append(_with_mirror(example, candidate, decisions) if policy.mirror else example)
+    return Selection(tuple(examples), (*unreadable, *curation.left_out), curation.groups)
 
 
-def _too_small(picture: PictureFact, policy: Policy) -> str:
-    """Why a picture is too small, or ""."""
-    enlarged = 1 / picture.scale
-    if enlarged <= policy.max_upscale:
-        return ""
-    return (
-        f"{picture.width}x{picture.height} would have to be enlarged {enlarged:.2f} times"
-        f" for {picture.size}x{picture.size}; --max-upscale is {policy.max_upscale:g}"
+def _with_mirror(example: Example, candidate: Candidate, decisions: Decisions) -> Example:
+    """An example with its mirrored copy, which says the same unless a person wrote another text for it."""
+    if candidate.mirrored is None:
+        return example
+    id_ = mirror_id(example.id)
+    written = decisions.get((id_, TEXT))
+    own = painted(decisions.get((id_, PIXELS)), example.picture.size)
+    crop, suffix = own or (candidate.mirrored, SUFFIXES[example.picture.format_out])
+    copy = replace(
+        example,
+        id=id_,
+        name=mirror_name(example.name),
+        crop=crop,
+        suffix=suffix,
+        text=example.text if written is None else written,
+        edited=written is not None,
+        pixels_edited=own is not None,
     )
+    return replace(example, mirror=copy)
 
 
 def _example(
@@ -247,27 +221,27 @@ def _example(
     words: Words,
     tags: tuple[TagChoice, ...],
     judgements: Judgements,
-    decisions: Mapping[tuple[str, str], str],
+    decisions: Decisions,
 ) -> Example:
     written = decisions.get((candidate.id, TEXT))
     known = candidate.caption is not None or candidate.tags is not None
     kept = [filewords.escape(tag.text) for tag in tags if tag.kept]
     captioned = _captioned(candidate)
-    side, _, painted = decisions.get((candidate.id, PIXELS), "").partition(":")
-    # an edit of a square of another size waits until that size is asked for again
-    pixels_edited = side == str(picture.size)
+    own = painted(decisions.get((candidate.id, PIXELS)), picture.size)
+    crop, suffix = own or (crop, SUFFIXES[picture.format_out])
     return Example(
         id=candidate.id,
         name=candidate.name,
         sources=candidate.sources,
         picture=picture,
-        crop=painted if pixels_edited else crop,
+        crop=crop,
         caption=words.caption,
         caption_verdict=judgements.captions.get(candidate.id),
         tags=tags,
         text=written if written is not None else filewords.join(words.caption, kept) if known else None,
         edited=written is not None,
-        pixels_edited=pixels_edited,
+        pixels_edited=own is not None,
+        suffix=suffix,
         replaced=captioned if captioned != words.caption else None,
     )
 
@@ -318,7 +292,7 @@ def _reason(tag: TagScore, policy: Policy) -> str:
     return "" if filewords.tag_text(tag.name) else "nothing is left of it as words"
 
 
-def words_of(candidate: Candidate, decisions: Mapping[tuple[str, str], str], policy: Policy) -> Words:
+def words_of(candidate: Candidate, decisions: Decisions, policy: Policy) -> Words:
     """What a picture's text says: a person's own words where there are some, else the models'.
 
     A person's text is cut at its commas. The first piece is its caption if it has more than `TAG_WORDS` words or
@@ -345,7 +319,7 @@ def _captioned(candidate: Candidate) -> str | None:
     return None if candidate.caption is None else filewords.caption_text(candidate.caption)
 
 
-def vocabulary(candidates: Iterable[Candidate], decisions: Mapping[tuple[str, str], str]) -> list[str]:
+def vocabulary(candidates: Iterable[Candidate], decisions: Decisions) -> list[str]:
     """Every text agreement has to know the vector of: the models' words whatever the threshold, and people's.
 
     The models' are in it beside a person's as well, so that an edit can be taken back without running a model.
@@ -364,7 +338,7 @@ def vocabulary(candidates: Iterable[Candidate], decisions: Mapping[tuple[str, st
 
 def judge(
     candidates: Sequence[Candidate],
-    decisions: Mapping[tuple[str, str], str],
+    decisions: Decisions,
     vectors: Mapping[str, NDArray[np.float32]],
     policy: Policy,
 ) -> Judgements:

@@ -31,19 +31,34 @@ class Fact:
 
 
 @dataclass(frozen=True)
+class Cut:
+    """The part of a picture that a subject is, where it is not for the stage to choose.
+
+    Attributes:
+        box: Left, top, right and bottom in pixels of the upright picture.
+        part: How many-eth part of a picture that was split, from 1; 0 for a whole picture's own box.
+    """
+
+    box: tuple[float, float, float, float]
+    part: int = 0
+
+
+@dataclass(frozen=True)
 class Row:
     """One subject of a stage.
 
     Attributes:
-        id: SHA-256 of the content, 64 hex digits.
+        id: SHA-256 of the content, and of the cut where there is one, 64 hex digits.
         content: The subject's bytes (a picture's file, a text in UTF-8), given to stages that
             read no other fact; None for the others.
         facts: The facts this stage reads, by the name of their stage.
+        cut: The part of the content that is meant; None for all of it.
     """
 
     id: str
     content: bytes | None = None
     facts: Mapping[str, Fact] = field(default_factory=dict)
+    cut: Cut | None = None
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,45 +15,25 @@ from typing import Any, Self
 
 from filelock import FileLock
 
-from capprep.blobs import Blobs
+from capprep.blobs import Blobs, NoBlobs
 from capprep.errors import WorkspaceError
 from capprep.files import locked
 from capprep.schema import migrate, open_read_only
+from capprep.sources import SUBJECTS, Sources
 from capprep.stage import Fact, Failure, Json, Outcome, Row, Stage, key, recipe
 
 FOLDER = ".capprep"
 DATASET = "dataset"
 RUNS = "runs"
 
-_SUBJECTS = {
-    "picture": "SELECT id FROM picture WHERE id IN (SELECT id FROM source) ORDER BY number",
-    "text": "SELECT id FROM text ORDER BY content",
-}
+_SUBJECTS = {"picture": (SUBJECTS, "number, part"), "text": ("SELECT id, content FROM text", "content")}
+"""What selects the subjects of a kind, and their order."""
 
 _QUERY_LIMIT = 500
 """Ids in one `IN (...)`: well under SQLite's limit of host parameters in any build."""
 
 
-@dataclass(frozen=True)
-class Source:
-    """A file that a picture came from.
-
-    Attributes:
-        path: Where it lies, absolute.
-        id: SHA-256 of its bytes, or None where it could not be read.
-        bytes, mtime_ns: Size and time when it was read; equal ones mean that it need not be read again.
-        reason, message: Why it could not be read, or "".
-    """
-
-    path: Path
-    id: str | None
-    bytes: int
-    mtime_ns: int
-    reason: str = ""
-    message: str = ""
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Written:
     """A file of `dataset/` as it was last written.
 
@@ -93,13 +72,14 @@ class Workspace:
     Facts are append-only: a fact is (id, stage, key) and never changes once it is a value.
     """
 
-    def __init__(self, root: Path, *, create: bool = False, read_only: bool = False) -> None:
+    def __init__(self, root: Path, *, create: bool = False, read_only: bool = False, rehearse: bool = False) -> None:
         """Open the workspace of a folder, or make one.
 
         Args:
             root: The folder that holds, or will hold, `.capprep/`.
             create: Make one where there is none.
             read_only: Change nothing at all on disk, so that it need not be writable.
+            rehearse: Work on a copy in memory that is thrown away; nothing is changed on disk either.
 
         Raises:
             WorkspaceError: There is none and `create` is False, or it cannot be opened.
@@ -116,12 +96,18 @@ class Workspace:
                 f"there is no capprep workspace in {self.root} or above it",
                 "make one with `capprep ingest FOLDER`, or name it with -w DIR",
             )
+        if rehearse:
+            self.blobs = NoBlobs(self.blobs.folder)
         try:
-            self._db = open_read_only(file) if read_only else self._opened(file)
+            if rehearse:
+                self._db = self._copied(file)
+            else:
+                self._db = open_read_only(file) if read_only else self._opened(file)
         except (sqlite3.Error, OSError) as error:
             raise WorkspaceError(
                 f"{file} cannot be opened: {error}", "check the folder's permissions and that the disk is not full"
             ) from error
+        self.sources = Sources(self._db, self.root, self._transaction)
 
     def _opened(self, file: Path) -> sqlite3.Connection:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -130,6 +116,15 @@ class Workspace:
         # a decision of a person must last through a loss of power; at one transaction a batch it costs little
         self._db.execute("PRAGMA synchronous = FULL")
         self._db.execute("PRAGMA foreign_keys = ON")
+        with self._transaction():
+            migrate(self._db)
+        return self._db
+
+    def _copied(self, file: Path) -> sqlite3.Connection:
+        self._db = sqlite3.connect(":memory:", isolation_level=None)
+        if file.is_file():
+            with closing(open_read_only(file)) as original:
+                original.backup(self._db)
         with self._transaction():
             migrate(self._db)
         return self._db
@@ -173,49 +168,6 @@ class Workspace:
             self._db.execute("ROLLBACK")
             raise
         self._db.execute("COMMIT")
-
-    # --- sources ---------------------------------------------------------------------------------
-
-    def sources(self) -> list[Source]:
-        """Every file known, in order of path."""
-        rows = self._db.execute("SELECT path, id, bytes, mtime_ns, reason, message FROM source ORDER BY path")
-        return [Source(self.root / os.fsdecode(path), *rest) for path, *rest in rows]
-
-    def _path_column(self, path: Path) -> bytes:
-        """A path as it is stored: relative within the workspace's folder, which may then be moved as a whole."""
-        return os.fsencode(path.relative_to(self.root) if path.is_relative_to(self.root) else path)
-
-    def add_source(self, source: Source) -> None:
-        """Remember a file, and number its picture if it is a new one."""
-        with self._transaction():
-            if source.id is not None:
-                # not INSERT OR IGNORE: an ignored row uses up a number, and numbers would depend on restarts
-                self._db.execute(
-                    "INSERT INTO picture (id) SELECT ?1 WHERE NOT EXISTS (SELECT 1 FROM picture WHERE id = ?1)",
-                    (source.id,),
-                )
-            self._db.execute(
-                "INSERT OR REPLACE INTO source (path, id, bytes, mtime_ns, reason, message) VALUES (?, ?, ?, ?, ?, ?)",
-                (
-                    self._path_column(source.path),
-                    source.id,
-                    source.bytes,
-                    source.mtime_ns,
-                    source.reason,
-                    source.message,
-                ),
-            )
-
-    def forget_sources(self, paths: Iterable[Path]) -> None:
-        """Forget files that are no longer there; what was learnt of their pictures is kept for their return."""
-        with self._transaction():
-            self._db.executemany("DELETE FROM source WHERE path = ?", [(self._path_column(path),) for path in paths])
-
-    def pictures(self) -> list[tuple[int, str]]:
-        """(number, id) of each picture that has a source, in order of arrival."""
-        return self._db.execute(
-            "SELECT number, id FROM picture WHERE id IN (SELECT id FROM source) ORDER BY number"
-        ).fetchall()
 
     # --- texts -----------------------------------------------------------------------------------
 
@@ -282,36 +234,36 @@ class Workspace:
         ).fetchone()
         return {} if row is None else dict(json.loads(row[0])["fields"])
 
-    def has(self, stage_key: str, subject: str) -> bool:
-        """True if the fact is known, as a lasting failure or as a value whose blobs are there."""
-        row = self._db.execute(
-            "SELECT data, blobs FROM fact WHERE key = ? AND id = ? AND NOT retry", (stage_key, subject)
-        ).fetchone()
-        return row is not None and (row[0] is None or all(path.is_file() for path in self._blobs(row[1]).values()))
+    def known(self, stage_key: str) -> set[str]:
+        """Ids whose fact is known, as a lasting failure or as a value whose blobs are there."""
+        there = self.blobs.listing()
+        rows = self._db.execute("SELECT id, blobs FROM fact WHERE key = ? AND NOT retry", (stage_key,))
+        return {subject for subject, blobs in rows if not blobs or there.issuperset(json.loads(blobs).values())}
 
-    def count(self, stage: Stage, stage_key: str) -> int:
-        """How many subjects have the fact, as a value or as a lasting failure."""
-        (count,) = self._db.execute(
-            "SELECT count(*) FROM fact WHERE key = ? AND NOT retry"
-            f" AND id IN (SELECT id FROM ({_SUBJECTS[stage.subject]}))",
-            (stage_key,),
-        ).fetchone()
-        return int(count)
+    def missing(self, stage: Stage, stage_key: str, only: Container[str] | None = None) -> tuple[list[str], int]:
+        """Ids whose fact is not known although all that the stage reads is, in order: the one set difference.
 
-    def missing(self, stage: Stage, stage_key: str) -> list[str]:
-        """Ids whose fact is not known although all that the stage reads is: the one set difference."""
-        subjects = _SUBJECTS[stage.subject]
+        Args:
+            stage: Whose fact.
+            stage_key: Its key.
+            only: The subjects that count; None for all there are.
+
+        Returns:
+            The ids, and of how many others the fact is known.
+        """
+        subjects, order = _SUBJECTS[stage.subject]
         read_keys = self._read_keys(stage)
         reads = "".join(
             " AND EXISTS (SELECT 1 FROM fact WHERE fact.key = ? AND fact.id = subject.id AND data IS NOT NULL)"
             for _ in read_keys
         )
         rows = self._db.execute(
-            f"SELECT id FROM ({subjects}) AS subject WHERE NOT EXISTS"
-            f" (SELECT 1 FROM fact WHERE fact.key = ? AND fact.id = subject.id AND NOT retry){reads}",
-            (stage_key, *read_keys.values()),
+            f"SELECT id FROM ({subjects}) AS subject WHERE true{reads} ORDER BY {order}", tuple(read_keys.values())
         )
-        return [subject for (subject,) in rows]
+        wanted = [subject for (subject,) in rows if only is None or subject in only]
+        known = self.known(stage_key)
+        missing = [subject for subject in wanted if subject not in known]
+        return missing, len(wanted) - len(missing)
 
     def _read_keys(self, stage: Stage) -> dict[str, str]:
         return {name: self._current_or_raise(name, stage.name) for name in stage.reads}
@@ -348,6 +300,17 @@ class Workspace:
             else Fact(json.loads(data), self._blobs(blobs))
             for subject, data, blobs, reason, message, retry in rows
         }
+
+    def records(self, name: str) -> Iterator[tuple[str, dict[str, Any], dict[str, str]] | tuple[str, Failure]]:
+        """Every current fact of a stage, one by one: (id, data, digest of each blob), or (id, failure)."""
+        rows = self._db.execute(
+            "SELECT id, data, blobs, reason, message, retry FROM fact WHERE key = ?", (self.current(name) or "",)
+        )
+        for subject, data, blobs, reason, message, retry in rows:
+            if data is None:
+                yield subject, Failure(reason, message, bool(retry))
+            else:
+                yield subject, json.loads(data), json.loads(blobs)
 
     def record(self, stage_key: str, batch: Sequence[Row], outcomes: Sequence[Outcome]) -> None:
         """Store what a stage learnt of a batch, in one transaction; blobs go to disk before it."""
@@ -407,10 +370,15 @@ class Workspace:
 
     def decide(self, subject: str, kind: str, payload: str | None) -> None:
         """Add a person's decision on a picture to the journal; None takes back the one before."""
+        self.decide_all([(subject, kind, payload)])
+
+    def decide_all(self, decisions: Iterable[tuple[str, str, str | None]]) -> None:
+        """Add a person's decisions to the journal, each (picture id, kind, payload), in one transaction."""
         now = datetime.now(UTC).isoformat(timespec="seconds")
         with self._transaction():
-            self._db.execute(
-                "INSERT INTO decision (at, id, kind, payload) VALUES (?, ?, ?, ?)", (now, subject, kind, payload)
+            self._db.executemany(
+                "INSERT INTO decision (at, id, kind, payload) VALUES (?, ?, ?, ?)",
+                [(now, *decision) for decision in decisions],
             )
 
     def decisions(self) -> Mapping[tuple[str, str], str]:

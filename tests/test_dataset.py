@@ -16,10 +16,12 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from capprep import dataset, files
+from capprep.candidates import PIXELS, TEXT
 from capprep.errors import DatasetError
 from capprep.facts import PictureFact
-from capprep.select import PIXELS, TEXT, Example, Selection
-from capprep.workspace import Source, Workspace
+from capprep.select import Example, Selection, painted
+from capprep.sources import Source
+from capprep.workspace import Workspace
 
 FACT = PictureFact(8, 8, "PNG", "RGB", 1, 1, (0.0, 0.0, 8.0, 8.0), 1.0, 8)
 
@@ -44,14 +46,14 @@ def selection(workspace: Workspace, *texts: str | None) -> Selection:
     for n, text in enumerate(texts):
         crop = workspace.blobs.add(png(n))
         edited = decisions.get((f"id{n}", TEXT))
-        side, _, painted = decisions.get((f"id{n}", PIXELS), "").partition(":")
+        own = painted(decisions.get((f"id{n}", PIXELS)), 8)
         examples.append(
             Example(
                 f"id{n}",
                 f"{n:05d}-p",
                 ("p",),
                 FACT,
-                painted if side == "8" else crop,
+                own[0] if own else crop,
                 None,
                 None,
                 (),
@@ -62,8 +64,12 @@ def selection(workspace: Workspace, *texts: str | None) -> Selection:
     return Selection(tuple(examples))
 
 
+def adopt(workspace: Workspace, selection: Selection) -> dataset.Adopted:
+    return dataset.adopt(workspace, {example.name: example.id for example in selection.examples})
+
+
 def refresh(workspace: Workspace, *texts: str | None) -> tuple[dataset.Adopted, dataset.Rendered]:
-    adopted = dataset.adopt(workspace, selection(workspace, *texts))
+    adopted = adopt(workspace, selection(workspace, *texts))
     return adopted, dataset.render(workspace, selection(workspace, *texts))
 
 
@@ -247,7 +253,7 @@ def test_what_a_person_saves_just_before_it_is_taken_away_stays(workspace: Works
     refresh(workspace, "a")
     path = workspace.dataset / "00000-p.txt"
     now = selection(workspace)
-    dataset.adopt(workspace, now)
+    adopt(workspace, now)
     path.write_bytes(b"saved in between")
     dataset.render(workspace, now)
     assert path.read_bytes() == b"saved in between"
@@ -354,7 +360,7 @@ def test_an_example_is_a_value(workspace: Workspace) -> None:
 def test_sources_elsewhere_keep_their_full_path(workspace: Workspace) -> None:
     inside, outside = workspace.root / "raw" / "a.png", Path("/elsewhere/b\udcff\n.png")
     for path in (inside, outside):
-        workspace.add_source(Source(path, None, 0, 0, "unreadable", "gone"))
-    assert {source.path for source in workspace.sources()} == {inside, outside}
-    workspace.forget_sources([outside])
-    assert [source.path for source in workspace.sources()] == [inside]
+        workspace.sources.add([Source(os.fsencode(path), None, 0, 0, "unreadable", "gone")])
+    assert {source.key for source in workspace.sources} == {os.fsencode(inside), os.fsencode(outside)}
+    workspace.sources.forget([os.fsencode(outside)])
+    assert [source.key for source in workspace.sources] == [os.fsencode(inside)]

@@ -3,30 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from capprep.candidates import PIXELS, TEXT, Candidate, LeftOut, Policy
+from capprep.curate import curate
 from capprep.errors import ConfigError
 from capprep.facts import PictureFact, TagScore
-from capprep.select import (
-    PIXELS,
-    TEXT,
-    Candidate,
-    Judgements,
-    LeftOut,
-    Policy,
-    edited_pixels,
-    judge,
-    select,
-    vocabulary,
-    words_of,
-)
+from capprep.select import Judgements, Selection, edited_pixels, judge, select, vocabulary, words_of
 from capprep.toybox.world import scene
 
-PICTURE = PictureFact(640, 480, "JPEG", "RGB", 1, 1, (80.0, 0.0, 560.0, 480.0), 480 / 512, 512)
+PICTURE = PictureFact(640, 512, "JPEG", "RGB", 1, 1, (64.0, 0.0, 576.0, 512.0), 1.0, 512)
 TAGS = (
     TagScore("long_hair", "general", 0.9),
     TagScore("slime_(substance)", "general", 0.6),
@@ -49,8 +40,15 @@ def candidate(number: int = 1, **changes: object) -> Candidate:
     return Candidate(**values)  # type: ignore[arg-type]
 
 
+def selected(
+    candidates: Sequence[Candidate], unreadable: Sequence[LeftOut], decisions: dict, policy: Policy
+) -> Selection:
+    curation = curate(candidates, decisions, policy)
+    return select(candidates, curation, unreadable, Judgements(), decisions, policy)
+
+
 def chosen(*candidates: Candidate, policy: Policy | None = None, decisions: dict | None = None):
-    return select(candidates, [], Judgements(), decisions or {}, policy or Policy())
+    return selected(candidates, [], decisions or {}, policy or Policy())
 
 
 def test_the_text_is_the_caption_then_the_tags_over_the_threshold() -> None:
@@ -69,15 +67,15 @@ def test_every_tag_left_out_has_its_reason() -> None:
 
 def test_another_threshold_changes_the_text_and_needs_no_model() -> None:
     assert (
-        chosen(candidate(), policy=Policy(0.2)).examples[0].text
+        chosen(candidate(), policy=Policy(booru_threshold=0.2)).examples[0].text
         == r"a cat sitting, long hair, slime \(substance\), hat"
     )
-    assert chosen(candidate(), policy=Policy(0.95)).examples[0].text == "a cat sitting"
+    assert chosen(candidate(), policy=Policy(booru_threshold=0.95)).examples[0].text == "a cat sitting"
 
 
 def test_a_threshold_under_what_is_stored_is_refused() -> None:
     with pytest.raises(ConfigError, match="booru_threshold"):
-        Policy(0.01)
+        Policy(booru_threshold=0.01)
 
 
 def test_a_persons_text_wins_whatever_the_models_say() -> None:
@@ -107,7 +105,7 @@ def test_a_persons_text_is_cut_into_a_sentence_and_tags(text: str, caption: str 
 
 
 def test_without_a_persons_text_the_words_are_the_models_as_they_are_written() -> None:
-    words = words_of(candidate(), {("another", TEXT): "mine"}, Policy(0.7))
+    words = words_of(candidate(), {("another", TEXT): "mine"}, Policy(booru_threshold=0.7))
     assert (words.caption, words.tags) == ("a cat sitting", ("long hair",))
     assert words_of(candidate(caption=None, tags=None), {}, Policy()).caption is None
 
@@ -145,7 +143,7 @@ def test_there_is_no_text_before_a_caption_or_tags() -> None:
 def test_a_failed_picture_is_left_out_with_its_reason_and_files_that_never_opened_are_too() -> None:
     failed = candidate(2, picture=None, crop=None, failures=(("picture", "truncated", "it ends early"),))
     gone = LeftOut(("raw/gone.jpg",), "source", "unreadable", "it cannot be opened")
-    selection = select([candidate(), failed], [gone], Judgements(), {}, Policy())
+    selection = selected([candidate(), failed], [gone], {}, Policy())
     assert len(selection.examples) == 1
     assert [left.reason for left in selection.left_out] == ["unreadable", "truncated"]
     assert selection.left_out[1].to_json()["sources"] == ("raw/cat 2.jpg",)
@@ -155,7 +153,7 @@ def test_how_much_a_picture_may_be_enlarged_is_policy() -> None:
     small = candidate(picture=dataclasses.replace(PICTURE, scale=0.4))
     (left,) = chosen(small).left_out
     assert left.reason == "too_small"
-    assert "enlarged 2.50 times for 512x512; --max-upscale is 2" in left.message
+    assert "enlarged 2.50 times for 512x512; --max-upscale is 1" in left.message
     assert len(chosen(small, policy=Policy(max_upscale=2.5)).examples) == 1
 
 

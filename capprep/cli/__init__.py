@@ -14,11 +14,13 @@ from capprep.errors import EXIT_ERROR, CapprepError
 
 COMMANDS = {
     "ingest": "Turn folders of pictures into exact squares.",
+    "select": "Choose the pictures of the set.",
     "caption": "Caption and tag the pictures, and score the words.",
     "review": "Write one HTML page with everything.",
     "train": "Train a hypernetwork on the curated pictures.",
     "score": "Score captions and tags again.",
     "status": "Say what is done, what is missing, what failed.",
+    "export": "Write what is known of every picture to a table.",
     "models": "List, fetch and check the models.",
     "demo": "Take drawn sample pictures the whole way, offline.",
 }

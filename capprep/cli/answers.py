@@ -9,11 +9,13 @@ from typing import Any
 import click
 
 from capprep.agreement import CONTRADICTED, SUPPORTED, Verdict
+from capprep.candidates import LeftOut
 from capprep.cli.session import Session, printable, shown_path
+from capprep.curate import SELECT
 from capprep.errors import EXIT_DONE, EXIT_SOME_FAILED
 from capprep.pipeline import Refreshed, Step
 from capprep.run import Tally
-from capprep.select import Example, LeftOut, Selection
+from capprep.select import Example, Selection
 from capprep.workspace import Workspace
 
 NOTICES = "capprep.notices"
@@ -42,6 +44,34 @@ def left_out_lines(left_out: Sequence[LeftOut], *, all_of_them: bool = False) ->
     ]
     if len(left_out) > len(shown):
         lines.append(f"  ... and {len(left_out) - SHOWN} more: capprep status --failed")
+    return lines
+
+
+_NOT_CHOSEN = {
+    "duplicate": "duplicates of others, of each of which the best is kept",
+    "not_chosen": "not among the best",
+    "decided": "left out by you",
+}
+"""What is said of pictures that are fine and not in the set, by reason."""
+
+
+def curation_lines(selection: Selection) -> list[str]:
+    """What was not chosen, and what a person should look at."""
+    lines = []
+    reasons: dict[str, list[str]] = {}
+    for left in selection.left_out:
+        if left.stage == SELECT:
+            reasons.setdefault(left.reason, []).append(left.name)
+    for reason, names in reasons.items():
+        lines.append(f"{len(names)} {_NOT_CHOSEN.get(reason, f'rejected as {reason}')}: {shortened(names)}")
+    if reasons:
+        lines.append("to have one of them anyway: capprep select --include NAME")
+    flawed = [f"{example.name} ({example.flaws[0]})" for example in selection.examples if example.flaws]
+    if flawed:
+        lines.append(f"{plural(len(flawed), 'picture')} to look at: {shortened(flawed)}")
+    enlarged = [f"{e.name} {1 / e.picture.scale:.2f}x" for e in selection.examples if e.picture.scale < 1]
+    if enlarged:
+        lines.append(f"enlarged, so less sharp than they could be: {shortened(enlarged)}")
     return lines
 
 
@@ -122,6 +152,9 @@ def selection_data(refreshed: Refreshed) -> dict[str, Any]:
         "texts": sum(example.text is not None for example in selection.examples),
         "edited_by_hand": list(refreshed.adopted.edited),
         "written_by_hand": [_by_hand(example) for example in selection.examples if example.edited],
+        "duplicates": [asdict(group) for group in selection.groups],
+        "flaws": {example.name: list(example.flaws) for example in selection.examples if example.flaws},
+        "chosen": {example.name: example.chosen for example in selection.examples if example.chosen},
         "dataset": asdict(refreshed.rendered),
     }
 

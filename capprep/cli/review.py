@@ -12,6 +12,8 @@ from capprep import pipeline
 from capprep.cli.answers import plural, selection_data, verdict_counts
 from capprep.cli.resolve import shipped_digests
 from capprep.cli.session import Session, session_options, shown_path
+from capprep.decisions import read
+from capprep.engines.local import LocalEngine
 from capprep.errors import DatasetError
 from capprep.facts import BLIP, BOORU, MATCH_IMAGE, PICTURE
 from capprep.workspace import Workspace
@@ -24,8 +26,15 @@ if TYPE_CHECKING:
 @click.argument("destination", metavar="[FILE]", required=False, type=click.Path(dir_okay=False, path_type=Path))
 @session_options
 @click.option("--serve", "served", is_flag=True, help="Serve the page to this machine's browser instead of writing it.")
+@click.option(
+    "--apply",
+    "decisions",
+    metavar="FILE",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="First take the decisions of a .json or .csv file: pictures in or out, other crops, texts.",
+)
 @click.option("--port", default=0, type=click.IntRange(0, 65535), metavar="N", help="Port of --serve  [default: any]")
-def review(session: Session, destination: Path | None, served: bool, port: int) -> None:
+def review(session: Session, destination: Path | None, served: bool, decisions: Path | None, port: int) -> None:
     """Write one HTML page with everything.
 
     Every picture, its words, their scores and the reasons. FILE is report.html beside
@@ -34,6 +43,8 @@ def review(session: Session, destination: Path | None, served: bool, port: int) 
     """
     from capprep.review import report, server
 
+    if decisions is not None:
+        _apply(session, decisions)
     if served:
         _report(session)  # a workspace without pictures is said here, not in the browser
 
@@ -55,6 +66,16 @@ def review(session: Session, destination: Path | None, served: bool, port: int) 
     counts = verdict_counts(refreshed.selection)
     data = {**selection_data(refreshed), "report": str(destination.absolute()), "bytes": size, "verdicts": counts}
     session.answer(text, data)
+
+
+def _apply(session: Session, path: Path) -> None:
+    """Take a file's decisions, and cut anew what they ask for."""
+    given = read(path)
+    with session.workspace() as workspace:
+        pipeline.decide(workspace, given)
+        with session.progress() as watch:
+            pipeline.recut(workspace, LocalEngine(), watch)
+    session.note(f"{plural(len(given), 'decision')} taken from {shown_path(path.absolute())}")
 
 
 def _report(session: Session) -> tuple[Report, pipeline.Refreshed]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from capprep.candidates import CURATING
 from capprep.config import Config, options
 from capprep.stages.blip import Blip
 from capprep.stages.picture import Picture
@@ -9,13 +10,13 @@ from capprep.train.config import TrainConfig
 
 SECTIONS: dict[str, tuple[type[Config], ...]] = {
     "ingest": (Picture,),
+    "select": (),
     "caption": (Blip,),
     "train": (TrainConfig,),
 }
 
-INGEST_POLICY = ("max_upscale",)
-CAPTION_POLICY = ("booru_threshold",)
-"""Fields of `Policy` by the command that sets them, and so by the section."""
+POLICIES = {"ingest": ("split", "mirror"), "select": CURATING, "caption": ("booru_threshold",)}
+"""Fields of `Policy` by the section that sets them."""
 
 
 def known_fields() -> dict[str, set[str]]:
@@ -23,6 +24,6 @@ def known_fields() -> dict[str, set[str]]:
     fields = {
         section: {field.name for cls in classes for field, _ in options(cls)} for section, classes in SECTIONS.items()
     }
-    fields["ingest"].update(INGEST_POLICY)
-    fields["caption"].update(CAPTION_POLICY)
+    for section, names in POLICIES.items():
+        fields[section].update(names)
     return fields

@@ -17,11 +17,11 @@ import click
 from click.core import ParameterSource
 
 from capprep import workspace as workspaces
+from capprep.candidates import Policy
 from capprep.config import Config, Option, options
 from capprep.errors import ConfigError
 from capprep.lock import Lock, Profile, read_lock
 from capprep.run import Watch, unwatched
-from capprep.select import Policy
 from capprep.workspace import Workspace
 
 SETTINGS = "capprep.toml"
@@ -55,10 +55,10 @@ class Session:
         return self.lock.profile(self.profile_name)
 
     @contextmanager
-    def workspace(self, *, create: bool = False, write: bool = True) -> Iterator[Workspace]:
+    def workspace(self, *, create: bool = False, write: bool = True, rehearse: bool = False) -> Iterator[Workspace]:
         """The workspace; locked against other commands if it is going to be written."""
-        with Workspace(self.root, create=create, read_only=not write) as opened:
-            if write:
+        with Workspace(self.root, create=create, read_only=not write, rehearse=rehearse) as opened:
+            if write and not rehearse:
                 opened.lock()
             yield opened
 
@@ -138,21 +138,30 @@ def config_options(cls: type[Config], section: str) -> Callable[[Command], Comma
     return _options(cls, section, [field.name for field, _ in options(cls)], build=lambda values: cls(**values))
 
 
-def policy_options(section: str, *names: str) -> Callable[[Command], Command]:
+def policy_options(section: str, *names: str, quietly: Sequence[str] = ()) -> Callable[[Command], Command]:
     """Add some options of `Policy` to a command and call it with those that are set, as `policy`.
 
     What is not set by the command line, `capprep.toml` or the profile stays as it was last used.
+
+    Args:
+        section: Where `capprep.toml` and the profile set them.
+        names: The options.
+        quietly: Fields that only `capprep.toml` and the profile set here.
     """
 
     def build(values: dict[str, Any]) -> dict[str, Any]:
         Policy(**values)  # a bad value fails here
         return values
 
-    return _options(Policy, section, names, build)
+    return _options(Policy, section, names, build, quietly)
 
 
 def _options(
-    cls: type[Config], section: str, names: Sequence[str], build: Callable[[dict[str, Any]], Any]
+    cls: type[Config],
+    section: str,
+    names: Sequence[str],
+    build: Callable[[dict[str, Any]], Any],
+    quietly: Sequence[str] = (),
 ) -> Callable[[Command], Command]:
     prefix = cls.__name__.lower()
 
@@ -166,7 +175,9 @@ def _options(
                 for name, value in given.items()
                 if context.get_parameter_source(f"{prefix}_{name}") is ParameterSource.COMMANDLINE
             }
-            kwargs[prefix] = build({**_configured(session, cls, section, names), **typed})
+            built = build({**_configured(session, cls, section, (*names, *quietly)), **typed})
+            # some policy may come from one section and some from another
+            kwargs[prefix] = {**kwargs[prefix], **built} if prefix in kwargs else built
             return command(session, *args, **kwargs)
 
         decorated: Any = wrapped

@@ -23,7 +23,7 @@ def status(session: Session, failed: bool) -> None:
     """
     with session.workspace(write=False) as workspace:
         selection = pipeline.selected(workspace)
-        present = {subject for _, subject in workspace.pictures()}
+        present = {subject.id for subject in workspace.sources.subjects()}
         total = len(present)
         done = {
             name: sum(isinstance(fact, Fact) and subject in present for subject, fact in workspace.facts(name).items())

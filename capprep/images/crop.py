@@ -322,6 +322,33 @@ def place(box: Box, size: Size, target: Size) -> Placement:
     return Placement((x0, y0, x1, y1), left, top, wide, high)
 
 
+def around(box: Box, size: Size, aspect: float = 1.0) -> Box:
+    """The smallest window of an aspect around a box: with the same middle where that is possible.
+
+    A box that no window in the picture can hold gets the largest one that is nearest to its middle.
+
+    Args:
+        box: In pixels of the full size.
+        size: Of the full-size picture.
+        aspect: Width by height of the window.
+
+    Raises:
+        Unusable: `crop_outside`: the box is empty or reaches outside the picture.
+    """
+    _check_aspect(aspect)
+    left, top, right, bottom = box
+    # people read boxes off viewers that round
+    if not (-1 <= left < right <= size[0] + 1 and -1 <= top < bottom <= size[1] + 1):
+        edges = ", ".join(f"{edge:g}" for edge in box)
+        raise Unusable("crop_outside", f"the crop {edges} is empty or not inside {size[0]}x{size[1]}")
+    frame = _frame(size, aspect)
+    high = min(max(bottom - top, (right - left) / aspect), frame.high)
+    wide = min(high * aspect, frame.wide)
+    x = min(max((left + right - wide) / 2, 0.0), size[0] - wide)
+    y = min(max((top + bottom - high) / 2, 0.0), size[1] - high)
+    return x, y, min(x + wide, float(size[0])), min(y + high, float(size[1]))
+
+
 def split(size: Size, aspect: float = 1.0, threshold: float = 2.0, overlap: float = 0.2) -> list[Box]:
     """The parts of a panorama: as few windows of an aspect as cover it, evenly spread.
 

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from capprep.agreement import Verdict
+from capprep.candidates import LeftOut
 from capprep.facts import PictureFact
 from capprep.review.rows import TagKey, TagRow, key_of, overview, standing, state_of, tag_rows, tally, worst_first
 from capprep.review.thumbnails import Thumbnail
-from capprep.select import Example, LeftOut, Selection
+from capprep.select import Example, Selection
 
 SCHEMA = 2
 """Raised whenever a field changes its meaning; whoever reads the data can tell."""

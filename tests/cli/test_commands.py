@@ -108,7 +108,9 @@ def test_what_is_not_asked_for_stays_as_it_was_last_used(person: Person) -> None
 def test_how_much_may_be_enlarged_is_policy_and_keeps_every_fact(person: Person) -> None:
     put(person, "big.png")
     put(person, "small.png", size=(400, 300))
-    person.types("ingest", "raw")
+    said = person.types("ingest", "raw", expect=3).out
+    assert "400x300 would have to be enlarged 1.71 times for 512x512; --max-upscale is 1" in said
+    person.types("ingest", "raw", "--max-upscale", "2")
     person.types("caption", "--booru")
     done = person.types("ingest", "raw", "--max-upscale", "1", "--json", expect=3).json
     assert (done["pictures"], done["computed"]) == (1, 0)
@@ -271,7 +273,7 @@ def test_an_interrupted_ingest_is_said_by_what_comes_after_it(person: Person) ->
     put(person, "a.png", "b.png")
     person.types("ingest", "raw")
     with Workspace(person.folder) as workspace:
-        ids = [subject for _, subject in workspace.pictures()]
+        ids = [subject.id for subject in workspace.sources.subjects()]
         workspace._db.execute("DELETE FROM fact WHERE id = ?", (ids[1],))
     done = person.types("caption", "--booru", expect=3)
     assert "not_read" in done.out
@@ -422,7 +424,7 @@ def test_names_with_newlines_bad_bytes_and_control_characters_work_and_cannot_mo
             file.write(content + bytes(n + 1))
     with open(raw + b"/broken\x1b[2J.png", "wb") as file:  # noqa: PTH123
         file.write(b"nothing")
-    done = person.types("ingest", "raw", expect=3)
+    done = person.types("ingest", "raw", "--duplicates", "none", expect=3)
     assert "\x1b" not in done.out
     assert "\\x1b[2J" in done.out
     assert len(list(person.file("dataset").glob("*.png"))) == 6
@@ -463,7 +465,7 @@ def test_killed_in_the_middle_the_next_run_completes(person: Person) -> None:
     put(person, *(f"{n:02}.png" for n in range(40)), size=(1200, 1100))
     for _ in range(2):
         process = subprocess.Popen(
-            [sys.executable, "-m", "capprep", "ingest", "raw", "--workers", "0"],
+            [sys.executable, "-m", "capprep", "ingest", "raw", "--jobs", "0"],
             cwd=person.folder,
             env={**os.environ, **person.environment},
             stdout=subprocess.PIPE,
@@ -478,7 +480,7 @@ def test_killed_in_the_middle_the_next_run_completes(person: Person) -> None:
             time.sleep(0.01)
         process.send_signal(signal.SIGKILL)
         process.communicate()
-    done = person.types("ingest", "raw", "--json").json
+    done = person.types("ingest", "raw", "--duplicates", "none", "--json").json
     assert done["pictures"] == 40
     assert len(list(person.file("dataset").glob("*.png"))) == 40
     assert not list(person.file("dataset").glob(".tmp*"))

@@ -12,9 +12,10 @@ import pytest
 from PIL import Image
 
 from capprep.agreement import CONTRADICTED, SUPPORTED, UNKNOWN, Verdict
+from capprep.candidates import LeftOut
 from capprep.facts import PictureFact
 from capprep.review.report import Report, write
-from capprep.select import Example, LeftOut, Selection, TagChoice
+from capprep.select import Example, Selection, TagChoice
 
 
 class Make:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from capprep.select import LeftOut
+from capprep.candidates import LeftOut
 
 Open = Callable[..., Any]
 TIMES = "\N{MULTIPLICATION SIGN}"

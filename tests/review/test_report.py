@@ -17,9 +17,9 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from capprep.agreement import SUPPORTED, Verdict
+from capprep.candidates import LeftOut
 from capprep.errors import CapprepError
 from capprep.review.report import SCRIPTS, STYLES, render, write
-from capprep.select import LeftOut
 
 
 class Shape(HTMLParser):

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from capprep.agreement import CONTRADICTED, SUPPORTED, UNKNOWN
+from capprep.candidates import LeftOut
 from capprep.review.rows import UNSCORED, doubts, overview, standing, tag_rows, tally, worst_first
-from capprep.select import LeftOut, Selection
+from capprep.select import Selection
 
 
 def test_a_tag_on_two_pictures_is_one_row_with_its_mean_probability(make: Any) -> None:

@@ -1,0 +1,145 @@
+"""What is selected from: pictures with their facts, a person's decisions, and the thresholds."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import asdict, dataclass, fields
+from functools import cached_property
+from pathlib import PurePath
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from capprep.config import Config, option
+from capprep.facts import Appearance, PictureFact, TagScore
+
+TEXT = "text"
+"""Kind of decision: a person wrote a picture's whole text; the payload is that text."""
+PIXELS = "pixels"
+"""Kind of decision: a person changed a picture in `dataset/`; the payload is its side and its blob's digest."""
+KEEP = "keep"
+"""Kind of decision: a picture is in the set, or is not, whatever the thresholds say; the payload is YES or NO."""
+BOX = "crop"
+"""Kind of decision: a person chose what of a picture is used; the payload is the box as a JSON list of four numbers."""
+YES, NO = "yes", "no"
+
+
+@dataclass(frozen=True)
+class Policy(Config):
+    """What becomes of the facts; changing it reads no picture and runs no model."""
+
+    max_upscale: float = option(
+        1.0,
+        "Leave out a picture that would have to be enlarged more than this many times.",
+        minimum=1.0,
+        maximum=16.0,
+        metavar="X",
+    )
+    duplicates: str = option(
+        "near",
+        "Of which duplicates only the best is kept: near ones too, mirrored, brightened, cut or saved again; only exact"
+        " ones; or none, all are kept.",
+        choices=("near", "exact", "none"),
+    )
+    keep: int = option(
+        0, "Keep only the best this many, good ones that differ from each other; 0 keeps all.", minimum=0, metavar="N"
+    )
+    screen: str = option(
+        "flag",
+        "What the limits below do: flag a picture in the report, reject it, or nothing.",
+        choices=("flag", "reject", "off"),
+    )
+    min_sharpness: float = option(0.35, "Below it a picture looks blurred.", minimum=0.0, maximum=1.0, metavar="SHARE")
+    min_highlights: float = option(
+        0.3, "A picture whose brightest parts stay below it is too dark.", minimum=0.0, maximum=1.0, metavar="LEVEL"
+    )
+    max_shadows: float = option(
+        0.95, "A picture whose darkest parts are above it is too bright.", minimum=0.0, maximum=1.0, metavar="LEVEL"
+    )
+    min_contrast: float = option(0.04, "Below it a picture is flat.", minimum=0.0, maximum=0.5, metavar="DEVIATION")
+    min_information: float = option(1.0, "Below it there is hardly anything.", minimum=0.0, maximum=8.0, metavar="BITS")
+    max_blockiness: float = option(0.5, "Above it the blocks of JPEG show.", minimum=0.0, maximum=1.0, metavar="SHARE")
+    max_border: float = option(
+        0.6, "Above it most of a picture is a dark or light margin.", minimum=0.0, maximum=1.0, metavar="SHARE"
+    )
+    split: bool = option(False, "Cut panoramas, twice as long as wide and more, into several squares.")
+    mirror: bool = option(False, "Add a mirrored copy of each picture, with the same text.")
+    booru_threshold: float = option(
+        0.5, "Keep a tag whose probability is at least this.", minimum=0.05, maximum=1.0, metavar="P"
+    )
+
+
+POLICY = tuple(field.name for field in fields(Policy))
+CURATING = tuple(name for name in POLICY if name not in ("booru_threshold", "split", "mirror"))
+"""The thresholds by which pictures are chosen."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One picture's facts, as far as they are known.
+
+    Attributes:
+        id: What decisions name: SHA-256 of the source's bytes; of a part of a picture, the part's own id.
+        number: Its number in the workspace, in order of arrival.
+        sources: Where it came from, for people to read.
+        picture: The picture fact, or None where it failed.
+        crop: Digest of the crop's blob, or None.
+        failures: (stage, reason, message) of whatever failed.
+        caption: BLIP's caption, or None where not made.
+        tags: The tagger's answer, or None where not made.
+        embedding: The picture's unit vector for agreement, or None where not made.
+        part: How many-eth part of a picture that was split, from 1; 0 for a whole one.
+        appearance: What it is compared with others by, or None where it failed.
+        mirrored: Digest of the mirrored square's blob, or None where not made.
+    """
+
+    id: str
+    number: int
+    sources: tuple[str, ...]
+    picture: PictureFact | None = None
+    crop: str | None = None
+    failures: tuple[tuple[str, str, str], ...] = ()
+    caption: str | None = None
+    tags: tuple[TagScore, ...] | None = None
+    embedding: NDArray[np.float32] | None = None
+    part: int = 0
+    appearance: Appearance | None = None
+    mirrored: str | None = None
+
+    @cached_property
+    def name(self) -> str:
+        """Stem of its files in `dataset/`: the number and the first source's stem, safe on any file system."""
+        stem = PurePath(self.sources[0]).stem if self.sources else ""
+        stem = re.sub(r"[^\w.+-]+", "_", unicodedata.normalize("NFC", stem)).strip("._")
+        # a name's limit counts bytes
+        stem = stem.encode(errors="ignore")[:180].decode(errors="ignore")
+        part = f"-{self.part}" if self.part else ""
+        return f"{self.number:05d}-{stem or 'picture'}{part}"
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A picture or file that is not in the training set, and why.
+
+    Attributes:
+        sources: The files it stands for, for people to read.
+        stage: Where it failed ("picture", "caption.blip"); "source" if the file could not be read; "select" if it is
+            fine and was not chosen.
+        reason: A stable code such as `truncated`.
+        message: The same as a sentence.
+        name: The picture's name, by which a decision can name it; "" for a file that never became a picture.
+        crop: Digest of the blob with its square, where there is one.
+    """
+
+    sources: tuple[str, ...]
+    stage: str
+    reason: str
+    message: str
+    name: str = ""
+    crop: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """For programs."""
+        return asdict(self)

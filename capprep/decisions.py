@@ -1,0 +1,163 @@
+"""What people decided about single pictures, from a JSON or CSV file: in or out, which part of it, which text."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from capprep.candidates import BOX, KEEP, NO, TEXT, YES, Candidate
+from capprep.errors import DatasetError
+from capprep.manifest import check_length
+
+SHORTEST = 8
+"""Digits of a SHA-256 by which a picture may be named."""
+
+MAX_BYTES = 64_000_000
+
+_EDGES = ("left", "top", "right", "bottom")
+_WORDS = {"yes": YES, "true": YES, "1": YES, "no": NO, "false": NO, "0": NO}
+
+
+@dataclass(frozen=True)
+class Decision:
+    """One thing that a person decided.
+
+    Attributes:
+        picture: Which picture, as the person named it.
+        kind: Of decision: `KEEP`, `BOX` or `TEXT`.
+        payload: What was decided; None takes back what was decided before.
+    """
+
+    picture: str
+    kind: str
+    payload: str | None
+
+
+def read(path: Path) -> list[Decision]:
+    """The decisions in a file.
+
+    JSON: `{"decisions": [{"picture": "00017-cat", "keep": false, "crop": [10, 0, 522, 512], "text": "a cat"}, ...]}`;
+    null takes a decision back. CSV: columns `picture`, and any of `left`, `top`, `right`, `bottom` together, `keep`
+    and `text`; what is empty is left as it is.
+
+    Raises:
+        DatasetError: The file cannot be read as that.
+    """
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise DatasetError(f"{path} is over {MAX_BYTES // 1_000_000} MB", "name a file of decisions")
+        content = path.read_text(encoding="utf-8-sig")
+        rows = _from_csv(content) if path.suffix.lower() == ".csv" else _from_json(content)
+        return [decision for row in rows for decision in _decisions(row)]
+    except (ValueError, csv.Error, RecursionError) as error:
+        raise DatasetError(
+            f"{path} holds no decisions: {error}", "see docs/files.md for what decisions.json and a CSV look like"
+        ) from error
+
+
+def _from_json(content: str) -> list[Mapping[str, Any]]:
+    data = json.loads(content)
+    rows = data.get("decisions") if isinstance(data, dict) else None
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise ValueError('it must be {"decisions": [...]}')
+    return rows
+
+
+def _from_csv(content: str) -> Iterator[Mapping[str, Any]]:
+    reader = csv.DictReader(io.StringIO(content), strict=True)
+    unknown = set(reader.fieldnames or ()) - {"picture", "keep", "text", *_EDGES}
+    if unknown or "picture" not in (reader.fieldnames or ()):
+        raise ValueError("its columns must be picture and some of keep, text, left, top, right, bottom")
+    for row in reader:
+        if None in row:
+            raise ValueError(f"line {reader.line_num} has more values than there are columns")
+        given = {name: value.strip() for name, value in row.items() if value and value.strip()}
+        edges = [given.pop(edge) for edge in _EDGES if edge in given]
+        yield {**given, **({"crop": [float(edge) for edge in edges]} if edges else {})}
+
+
+def _decisions(row: Mapping[str, Any]) -> Iterator[Decision]:
+    picture = str(row.get("picture", "")).strip()
+    if not picture:
+        raise ValueError(f"a decision without a picture: {_shortened(row)}")
+    unknown = set(row) - {"picture", "keep", "crop", "text"}
+    if unknown:
+        raise ValueError(f"{picture}: unknown {', '.join(sorted(map(str, unknown)))}; choose from keep, crop, text")
+    if "keep" in row:
+        yield Decision(picture, KEEP, None if row["keep"] is None else _word(picture, row["keep"]))
+    if "crop" in row:
+        yield Decision(picture, BOX, None if row["crop"] is None else json.dumps(_box(picture, row["crop"])))
+    if "text" in row:
+        yield Decision(picture, TEXT, None if row["text"] is None else _text(picture, row["text"]))
+
+
+def _shortened(row: Mapping[str, Any]) -> str:
+    return json.dumps(row)[:80]
+
+
+def _word(picture: str, given: Any) -> str:
+    word = _WORDS.get(str(given).strip().lower())
+    if word is None:
+        raise ValueError(f"{picture}: keep is {given!r}; it must be yes or no")
+    return word
+
+
+def _box(picture: str, given: Any) -> list[float]:
+    numbers = isinstance(given, list) and all(isinstance(x, int | float) and not isinstance(x, bool) for x in given)
+    if not numbers or len(given) != len(_EDGES) or not all(math.isfinite(x) for x in given):
+        raise ValueError(f"{picture}: crop must be four numbers: left, top, right, bottom, in pixels of the picture")
+    box = [float(x) for x in given]
+    if not (box[0] < box[2] and box[1] < box[3]):
+        raise ValueError(f"{picture}: crop {given} is empty; it is left, top, right, bottom")
+    return box
+
+
+def _text(picture: str, given: Any) -> str:
+    if not isinstance(given, str):
+        raise ValueError(f"{picture}: text must be text")
+    check_length(given, Path(picture))
+    return given.rstrip("\r\n")
+
+
+def resolve(decisions: Sequence[Decision], candidates: Sequence[Candidate]) -> list[tuple[str, str, str | None]]:
+    """The decisions as (picture id, kind, payload).
+
+    A picture may be named by its name in `dataset/`, its number, the path of its source, or the first digits of its
+    SHA-256, at least eight.
+
+    Raises:
+        DatasetError: There is no such picture, or several; none of the decisions is taken then.
+    """
+    names: dict[str, set[str]] = {}
+    for candidate in candidates:
+        number = {str(candidate.number), f"{candidate.number:05d}"} if not candidate.part else set()
+        for name in {candidate.name, candidate.id, *candidate.sources, *number}:
+            names.setdefault(name, set()).add(candidate.id)
+    parts = {candidate.id for candidate in candidates if candidate.part}
+    found = []
+    for decision in decisions:
+        ids = names.get(decision.picture) or _by_digest(decision.picture, candidates)
+        if len(ids) != 1:
+            raise DatasetError(
+                f"{'no picture is' if not ids else f'{len(ids)} pictures are'} called {decision.picture!r}",
+                "name pictures as in the report: 00017-cat, 17, raw/cat.jpg, or the start of the SHA-256",
+            )
+        (id_,) = ids
+        if decision.kind == BOX and id_ in parts:
+            raise DatasetError(
+                f"{decision.picture} is a part of a picture that was split", "give a crop for pictures that are whole"
+            )
+        found.append((id_, decision.kind, decision.payload))
+    return found
+
+
+def _by_digest(start: str, candidates: Sequence[Candidate]) -> set[str]:
+    if len(start) < SHORTEST:
+        return set()
+    return {candidate.id for candidate in candidates if candidate.id.startswith(start.lower())}

@@ -1,0 +1,95 @@
+"""What a workspace knows, gathered as candidates to select from."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+from capprep.candidates import Candidate, LeftOut
+from capprep.facts import (
+    BLIP,
+    BOORU,
+    CROP,
+    MATCH_IMAGE,
+    MIRROR,
+    PICTURE,
+    Appearance,
+    PictureFact,
+    embedding_from_json,
+    tags_from_json,
+)
+from capprep.sources import Source, Subject
+from capprep.stage import Failure
+from capprep.workspace import Workspace
+
+Learnt = dict[str, dict[str, object]]
+"""What is known of each subject, as fields of `Candidate`, by its id."""
+
+
+def candidates(workspace: Workspace) -> list[Candidate]:
+    """Every picture that has a source, or what was cut from it, with its current facts."""
+    learnt, failures = _learnt(workspace)
+    sources: dict[str, list[str]] = {}
+    for source in workspace.sources:
+        if source.id is not None:
+            sources.setdefault(source.id, []).append(shown(workspace, source))
+    return [
+        Candidate(
+            id=_decided(subject),
+            number=subject.number,
+            part=subject.part,
+            sources=tuple(sources[subject.picture]),
+            failures=tuple(failures.get(subject.id, ())),
+            **learnt.get(subject.id, {}),  # type: ignore[arg-type]  # `_learnt` makes them of these very fields
+        )
+        for subject in workspace.sources.subjects()
+    ]
+
+
+def _decided(subject: Subject) -> str:
+    """The id by which decisions name it: the picture's, whatever box was cut from it; a part's own."""
+    return subject.id if subject.part else subject.picture
+
+
+def _learnt(workspace: Workspace) -> tuple[Learnt, dict[str, list[tuple[str, str, str]]]]:
+    """The fields and the failures of each subject."""
+    learnt: Learnt = {}
+    failures: dict[str, list[tuple[str, str, str]]] = {}
+    for name in (PICTURE, BLIP, BOORU, MATCH_IMAGE, MIRROR):
+        for id_, *record in workspace.records(name):
+            if isinstance(record[0], Failure):
+                failures.setdefault(id_, []).append((name, record[0].reason, record[0].message))
+            else:
+                learnt.setdefault(id_, {}).update(_fields(name, *record))
+    return learnt, failures
+
+
+def _fields(name: str, data: dict[str, object], blobs: dict[str, str]) -> Iterator[tuple[str, object]]:
+    """A fact as fields of `Candidate`."""
+    if name == PICTURE:
+        yield "picture", PictureFact.from_json(data)
+        yield "appearance", Appearance.from_json(data)
+        yield "crop", blobs[CROP]
+    elif name == BLIP:
+        yield "caption", data["caption"]
+    elif name == BOORU:
+        yield "tags", tags_from_json(data)
+    elif name == MATCH_IMAGE:
+        yield "embedding", embedding_from_json(data)
+    else:
+        yield "mirrored", blobs[CROP]
+
+
+def unreadable(workspace: Workspace) -> list[LeftOut]:
+    """Files that could not be opened at all."""
+    return [
+        LeftOut((shown(workspace, source),), "source", source.reason, source.message)
+        for source in workspace.sources
+        if source.id is None
+    ]
+
+
+def shown(workspace: Workspace, source: Source) -> str:
+    """A file's path for people: relative within the workspace, always valid text; "a.zip!b.png" for a member."""
+    base = os.fsencode(workspace.root) + b"/"
+    return source.key.removeprefix(base).replace(b"\0", b"!").decode("utf-8", "backslashreplace")
