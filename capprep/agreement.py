@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import false_discovery_control, mannwhitneyu
 
 SUPPORTED = "supported"
 CONTRADICTED = "contradicted"
@@ -154,6 +153,9 @@ def _adjusted(tests: Sequence[_Test]) -> list[tuple[float, float]]:
     """Upper and lower tail of each test after Benjamini-Hochberg over all of them, each tail by itself."""
     if not tests:
         return []
+    # SciPy's statistics take longer to load than most commands take in all
+    from scipy.stats import false_discovery_control
+
     upper = false_discovery_control([test.upper for test in tests])
     lower = false_discovery_control([test.lower for test in tests])
     return [(float(q), float(r)) for q, r in zip(upper, lower, strict=True)]
@@ -164,6 +166,8 @@ def _test(residual_N: NDArray[np.float64], carriers_N: NDArray[np.bool_]) -> _Te
     if k == 0 or others < MIN_OTHERS:
         return _Test(k, others, math.nan, 1.0, 1.0, 1.0)
     inside, outside = residual_N[carriers_N], residual_N[~carriers_N]
+    from scipy.stats import mannwhitneyu
+
     upper = mannwhitneyu(inside, outside, alternative="greater")
     lower = mannwhitneyu(inside, outside, alternative="less")
     auc = float(upper.statistic) / (k * others)

@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from capprep.files import write_atomically
+from capprep.files import TEMPORARY_PREFIX, write_atomically
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,8 @@ class Blobs:
         digest = hashlib.sha256(content).hexdigest()
         path = self.path(digest)
         if not path.is_file() or path.stat().st_size != len(content):
-            write_atomically(path, content)
+            # a name that is lost with the power is missed by `listing`, and the blob made again
+            write_atomically(path, content, lasting=False)
         return digest
 
     def listing(self) -> set[str]:
@@ -31,6 +32,11 @@ class Blobs:
         except FileNotFoundError:
             return set()
         return {name for folder in folders for name in os.listdir(folder)}  # noqa: PTH208 - names only
+
+    def sweep(self) -> None:
+        """Take away what a killed process left half written; nobody else may be writing."""
+        for left_behind in self.folder.glob(f"*/{TEMPORARY_PREFIX}*"):
+            left_behind.unlink(missing_ok=True)
 
     def path(self, digest: str) -> Path:
         """Where the bytes with this SHA-256 lie, or would lie."""

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from dataclasses import asdict, dataclass, fields
-from functools import cached_property
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import PurePath
 from typing import Any
 
@@ -71,12 +70,11 @@ class Policy(Config):
     )
 
 
-POLICY = tuple(field.name for field in fields(Policy))
-CURATING = tuple(name for name in POLICY if name not in ("booru_threshold", "split", "mirror"))
+CURATING = tuple(each.name for each in fields(Policy) if each.name not in ("booru_threshold", "split", "mirror"))
 """The thresholds by which pictures are chosen."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Candidate:
     """One picture's facts, as far as they are known.
 
@@ -93,6 +91,7 @@ class Candidate:
         part: How many-eth part of a picture that was split, from 1; 0 for a whole one.
         appearance: What it is compared with others by, or None where it failed.
         mirrored: Digest of the mirrored square's blob, or None where not made.
+        name: Stem of its files in `dataset/`.
     """
 
     id: str
@@ -108,15 +107,20 @@ class Candidate:
     appearance: Appearance | None = None
     mirrored: str | None = None
 
-    @cached_property
-    def name(self) -> str:
-        """Stem of its files in `dataset/`: the number and the first source's stem, safe on any file system."""
-        stem = PurePath(self.sources[0]).stem if self.sources else ""
-        stem = re.sub(r"[^\w.+-]+", "_", unicodedata.normalize("NFC", stem)).strip("._")
-        # a name's limit counts bytes
-        stem = stem.encode(errors="ignore")[:180].decode(errors="ignore")
-        part = f"-{self.part}" if self.part else ""
-        return f"{self.number:05d}-{stem or 'picture'}{part}"
+    name: str = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        # asked for so often that it is made once
+        object.__setattr__(self, "name", _name(self.number, self.part, self.sources))
+
+
+def _name(number: int, part: int, sources: tuple[str, ...]) -> str:
+    """A number and the first source's stem, safe on any file system."""
+    stem = PurePath(sources[0]).stem if sources else ""
+    stem = re.sub(r"[^\w.+-]+", "_", unicodedata.normalize("NFC", stem)).strip("._")
+    # a name's limit counts bytes
+    stem = stem.encode(errors="ignore")[:180].decode(errors="ignore")
+    return f"{number:05d}-{stem or 'picture'}{f'-{part}' if part else ''}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,10 +27,12 @@ class Member:
     Attributes:
         id: Of the candidate.
         relation: How it is like the keeper, for people; "" for the keeper itself.
+        name: Of the candidate, as in the set and among what was left out.
     """
 
     id: str
     relation: str
+    name: str
 
 
 @dataclass(frozen=True)
@@ -39,8 +41,8 @@ class Group:
 
     Attributes:
         members: In order of arrival.
-        keeper: The id of the best of them.
-        reason: Why it is the best, as the end of a sentence.
+        keeper: The id of the best of them; where a person wants some of them, of those.
+        reason: Why that one is kept, as the end of a sentence.
     """
 
     members: tuple[Member, ...]
@@ -96,7 +98,7 @@ def curate(candidates: Sequence[Candidate], decisions: Decisions, policy: Policy
             standing.append(candidate)
         else:
             left_out.append(out)
-    groups = _groups(standing, policy)
+    groups = _groups(standing, decisions, policy)
     standing = _without_duplicates(standing, groups, decisions, policy, left_out)
     standing, chosen = _best(standing, decisions, policy, left_out)
     kept = frozenset(candidate.id for candidate in standing)
@@ -144,7 +146,8 @@ def _unwanted(
 def _too_small(picture: PictureFact, policy: Policy) -> str:
     """Why a picture is too small, or ""."""
     enlarged = 1 / picture.scale
-    if enlarged <= policy.max_upscale:
+    # the sides of a box that a person gave may be off by a last bit
+    if enlarged <= policy.max_upscale * (1 + 1e-9):
         return ""
     return (
         f"{picture.width}x{picture.height} would have to be enlarged {enlarged:.2f} times"
@@ -200,7 +203,7 @@ def _shade(found: Measures) -> str:
 # --- duplicates ----------------------------------------------------------------------------------
 
 
-def _groups(candidates: Sequence[Candidate], policy: Policy) -> tuple[Group, ...]:
+def _groups(candidates: Sequence[Candidate], decisions: Decisions, policy: Policy) -> tuple[Group, ...]:
     """Duplicates among the candidates: by pixels, and by looks too unless only exact ones are asked for."""
     known = [c for c in candidates if c.appearance is not None]
     pixels = [c.appearance.pixels for c in known if c.appearance]
@@ -219,10 +222,15 @@ def _groups(candidates: Sequence[Candidate], policy: Policy) -> tuple[Group, ...
     groups = []
     for numbers in duplicates.groups(found):
         best, reason = duplicates.keeper(numbers, traits)
+        wanted = [n for n in numbers if _wanted(known[n], decisions)]
+        if wanted and best not in wanted:
+            best, _ = duplicates.keeper(wanted, traits)
+            reason = "you asked for it" if (known[best].id, KEEP) in decisions else "you worked on it"
         members = tuple(
             Member(
                 known[n].id,
                 "" if n == best else _relation(pixels[n] == pixels[best], relation.get((min(n, best), max(n, best)))),
+                known[n].name,
             )
             for n in numbers
         )
@@ -284,17 +292,14 @@ def _without_duplicates(
     by_id = {candidate.id: candidate for candidate in candidates}
     dropped: set[str] = set()
     for group in groups:
-        wanted = {m.id for m in group.members if _wanted(by_id[m.id], decisions)}
-        stay = wanted or {group.keeper}
-        # a person's own is kept in place of the best
-        kept = group.keeper if group.keeper in stay else next(m.id for m in group.members if m.id in stay)
         for member in group.members:
-            if member.id in stay:
+            if member.id == group.keeper or _wanted(by_id[member.id], decisions):
                 continue
             dropped.add(member.id)
-            why = group.reason if kept == group.keeper else "you worked on it"
-            relation = f" ({member.relation})" if member.relation else ""
-            message = f"{by_id[kept].name} shows the same{relation}; that one is kept, because {why}"
+            message = (
+                f"{by_id[group.keeper].name} shows the same ({member.relation});"
+                f" that one is kept, because {group.reason}"
+            )
             left_out.append(_out(by_id[member.id], "duplicate", message))
     return [candidate for candidate in candidates if candidate.id not in dropped]
 

@@ -14,7 +14,7 @@ from PIL import Image
 from capprep.candidates import PIXELS, TEXT
 from capprep.errors import DatasetError
 from capprep.facts import SUFFIXES
-from capprep.files import TEMPORARY_PREFIX, write_atomically
+from capprep.files import TEMPORARY_PREFIX, sync_folder, write_atomically
 from capprep.manifest import PICTURE_SUFFIXES, Entry, Manifest, build, check_length
 from capprep.select import Example, Selection, edited_pixels
 from capprep.workspace import Workspace, Written
@@ -158,6 +158,7 @@ def render(workspace: Workspace, selection: Selection) -> Rendered:
         for name, (example, digest) in ((name, plan.wanted[name]) for name in plan.due)
     )
     done = [_write(workspace, name, *plan.wanted[name], known.get(name)) for name in plan.due]
+    sync_folder(workspace.dataset)
     workspace.set_written(file for file in done if file is not None)
     return plan.rendered(sum(file is not None for file in done), removed)
 
@@ -263,7 +264,7 @@ def _write(workspace: Workspace, name: str, example: Example, digest: str, known
     """Write a file and say as what; None where a person changed it since `adopt`."""
     path = workspace.dataset / name
     content = (example.text or "").encode() if path.suffix == TEXT_SUFFIX else workspace.blobs.path(digest).read_bytes()
-    status = write_atomically(path, content, ready=lambda: _untouched(path, known))
+    status = write_atomically(path, content, ready=lambda: _untouched(path, known), lasting=False)
     return status and Written(name, example.id, digest, None, status.st_size, status.st_mtime_ns)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,11 @@ SHORTEST = 8
 
 MAX_BYTES = 64_000_000
 
+_FARTHEST = 1e9
+"""No picture has an edge beyond; NaN is not within it either."""
+
 _EDGES = ("left", "top", "right", "bottom")
+_DELIMITERS = ",;\t"
 _WORDS = {"yes": YES, "true": YES, "1": YES, "no": NO, "false": NO, "0": NO}
 
 
@@ -44,7 +47,8 @@ def read(path: Path) -> list[Decision]:
 
     JSON: `{"decisions": [{"picture": "00017-cat", "keep": false, "crop": [10, 0, 522, 512], "text": "a cat"}, ...]}`;
     null takes a decision back. CSV: columns `picture`, and any of `left`, `top`, `right`, `bottom` together, `keep`
-    and `text`; what is empty is left as it is.
+    and `text`, between commas, semicolons or tabs, as spreadsheets write them; what is empty is left as it is.
+    Of two decisions of a kind on one picture the last one holds.
 
     Raises:
         DatasetError: The file cannot be read as that.
@@ -70,20 +74,26 @@ def _from_json(content: str) -> list[Mapping[str, Any]]:
 
 
 def _from_csv(content: str) -> Iterator[Mapping[str, Any]]:
-    reader = csv.DictReader(io.StringIO(content), strict=True)
-    unknown = set(reader.fieldnames or ()) - {"picture", "keep", "text", *_EDGES}
-    if unknown or "picture" not in (reader.fieldnames or ()):
+    head = content.partition("\n")[0]
+    reader = csv.DictReader(io.StringIO(content), strict=True, delimiter=max(_DELIMITERS, key=head.count))
+    columns = reader.fieldnames or ()
+    if "picture" not in columns or set(columns) - {"picture", "keep", "text", *_EDGES}:
         raise ValueError("its columns must be picture and some of keep, text, left, top, right, bottom")
+    if len(set(columns)) < len(columns):
+        raise ValueError("it has a column twice")
     for row in reader:
         if None in row:
             raise ValueError(f"line {reader.line_num} has more values than there are columns")
         given = {name: value.strip() for name, value in row.items() if value and value.strip()}
+        if not given:  # spreadsheets write such lines below a table
+            continue
         edges = [given.pop(edge) for edge in _EDGES if edge in given]
         yield {**given, **({"crop": [float(edge) for edge in edges]} if edges else {})}
 
 
 def _decisions(row: Mapping[str, Any]) -> Iterator[Decision]:
-    picture = str(row.get("picture", "")).strip()
+    named = row.get("picture")
+    picture = str(named).strip() if isinstance(named, str | int) and not isinstance(named, bool) else ""
     if not picture:
         raise ValueError(f"a decision without a picture: {_shortened(row)}")
     unknown = set(row) - {"picture", "keep", "crop", "text"}
@@ -110,7 +120,8 @@ def _word(picture: str, given: Any) -> str:
 
 def _box(picture: str, given: Any) -> list[float]:
     numbers = isinstance(given, list) and all(isinstance(x, int | float) and not isinstance(x, bool) for x in given)
-    if not numbers or len(given) != len(_EDGES) or not all(math.isfinite(x) for x in given):
+    # a whole number in JSON may be larger than any float
+    if not numbers or len(given) != len(_EDGES) or not all(abs(x) <= _FARTHEST for x in given):
         raise ValueError(f"{picture}: crop must be four numbers: left, top, right, bottom, in pixels of the picture")
     box = [float(x) for x in given]
     if not (box[0] < box[2] and box[1] < box[3]):
@@ -122,6 +133,10 @@ def _text(picture: str, given: Any) -> str:
     if not isinstance(given, str):
         raise ValueError(f"{picture}: text must be text")
     check_length(given, Path(picture))
+    try:
+        given.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"{picture}: its text holds half a character, which is no text") from error
     return given.rstrip("\r\n")
 
 

@@ -128,12 +128,12 @@ class Appearance:
         return asdict(self)
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Appearance:
-        """Back from a fact's data."""
-        return cls(data["pixels"], data["words"], data["tint"], data["look"])
+    def from_json(cls, data: Mapping[str, Any], *, look: bool = True) -> Appearance:
+        """Back from a fact's data; the look, which is the most of it, only where it is asked for."""
+        return cls(data["pixels"], data["words"], data["tint"], data["look"] if look else "")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class TagScore:
     """One tag a tagger gave a picture.
 

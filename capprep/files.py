@@ -15,13 +15,17 @@ from capprep.errors import CapprepError
 TEMPORARY_PREFIX = ".tmp-"
 
 
-def write_atomically(path: Path, data: bytes, ready: Callable[[], bool] | None = None) -> os.stat_result | None:
+def write_atomically(
+    path: Path, data: bytes, ready: Callable[[], bool] | None = None, *, lasting: bool = True
+) -> os.stat_result | None:
     """Write a file so that at any instant the old or the new content is there, never a part.
 
     Args:
         path: Where; folders are made.
         data: The whole content.
         ready: Asked just before the file gets its name; where it says no, nothing is written.
+        lasting: See to it that the name lasts through a loss of power; where many files are written to one folder,
+            one `sync_folder` after them does it for all.
 
     Returns:
         The new file's status, as it was before anybody else could see the file; None where `ready` said no.
@@ -49,12 +53,13 @@ def write_atomically(path: Path, data: bytes, ready: Callable[[], bool] | None =
         if isinstance(error, OSError):
             raise type(error)(error.errno, error.strerror, str(path)) from error
         raise
-    _sync_folder(path.parent)
+    if lasting:
+        sync_folder(path.parent)
     return status
 
 
-def _sync_folder(folder: Path) -> None:
-    """Make a rename last through a loss of power, where a folder can be opened (not on Windows)."""
+def sync_folder(folder: Path) -> None:
+    """Make renames last through a loss of power, where a folder can be opened (not on Windows)."""
     if not hasattr(os, "O_DIRECTORY"):
         return
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)

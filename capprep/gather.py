@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from typing import Any
 
 from capprep.candidates import Candidate, LeftOut
 from capprep.facts import (
@@ -22,13 +23,18 @@ from capprep.sources import Source, Subject
 from capprep.stage import Failure
 from capprep.workspace import Workspace
 
-Learnt = dict[str, dict[str, object]]
+Learnt = dict[str, dict[str, Any]]
 """What is known of each subject, as fields of `Candidate`, by its id."""
 
 
-def candidates(workspace: Workspace) -> list[Candidate]:
-    """Every picture that has a source, or what was cut from it, with its current facts."""
-    learnt, failures = _learnt(workspace)
+def candidates(workspace: Workspace, *, looks: bool = False) -> list[Candidate]:
+    """Every picture that has a source, or what was cut from it, with its current facts.
+
+    Args:
+        workspace: Where.
+        looks: With what each looks like, for choosing the best few; it takes memory.
+    """
+    learnt, failures = _learnt(workspace, looks)
     sources: dict[str, list[str]] = {}
     for source in workspace.sources:
         if source.id is not None:
@@ -40,7 +46,7 @@ def candidates(workspace: Workspace) -> list[Candidate]:
             part=subject.part,
             sources=tuple(sources[subject.picture]),
             failures=tuple(failures.get(subject.id, ())),
-            **learnt.get(subject.id, {}),  # type: ignore[arg-type]  # `_learnt` makes them of these very fields
+            **learnt.get(subject.id, {}),
         )
         for subject in workspace.sources.subjects()
     ]
@@ -51,24 +57,24 @@ def _decided(subject: Subject) -> str:
     return subject.id if subject.part else subject.picture
 
 
-def _learnt(workspace: Workspace) -> tuple[Learnt, dict[str, list[tuple[str, str, str]]]]:
+def _learnt(workspace: Workspace, looks: bool) -> tuple[Learnt, dict[str, list[tuple[str, str, str]]]]:
     """The fields and the failures of each subject."""
     learnt: Learnt = {}
     failures: dict[str, list[tuple[str, str, str]]] = {}
     for name in (PICTURE, BLIP, BOORU, MATCH_IMAGE, MIRROR):
-        for id_, *record in workspace.records(name):
-            if isinstance(record[0], Failure):
-                failures.setdefault(id_, []).append((name, record[0].reason, record[0].message))
+        for id_, record in workspace.records(name):
+            if isinstance(record, Failure):
+                failures.setdefault(id_, []).append((name, record.reason, record.message))
             else:
-                learnt.setdefault(id_, {}).update(_fields(name, *record))
+                learnt.setdefault(id_, {}).update(_fields(name, *record, looks))
     return learnt, failures
 
 
-def _fields(name: str, data: dict[str, object], blobs: dict[str, str]) -> Iterator[tuple[str, object]]:
+def _fields(name: str, data: dict[str, Any], blobs: dict[str, str], looks: bool) -> Iterator[tuple[str, Any]]:
     """A fact as fields of `Candidate`."""
     if name == PICTURE:
         yield "picture", PictureFact.from_json(data)
-        yield "appearance", Appearance.from_json(data)
+        yield "appearance", Appearance.from_json(data, look=looks)
         yield "crop", blobs[CROP]
     elif name == BLIP:
         yield "caption", data["caption"]

@@ -107,8 +107,6 @@ def ingest(
     again = _recut(workspace, step, watch)
     tally.computed += again.computed
     tally.failed += again.failed
-    if current_policy(workspace).mirror:
-        run(workspace, Mirror(), step.engine, watch=watch)
     return tally
 
 
@@ -119,12 +117,12 @@ def recut(workspace: Workspace, engine: Engine, watch: Watch = unwatched) -> Tal
 
 
 def _recut(workspace: Workspace, step: Step, watch: Watch) -> Tally:
-    """Cut again what a person gave a box for, and panoramas where they are split."""
-    pictures = workspace.sources.pictures()
+    """Cut again what a person gave a box for, and panoramas where they are split; mirror what is to be mirrored."""
+    policy, pictures = current_policy(workspace), workspace.sources.pictures()
     cuts: dict[str, list[Cut]] = {}
-    if current_policy(workspace).split:
-        for id_, *record in workspace.records(PICTURE):
-            if id_ in pictures and not isinstance(record[0], Failure):
+    if policy.split:
+        for id_, record in workspace.records(PICTURE):
+            if id_ in pictures and not isinstance(record, Failure):
                 boxes = split((record[0]["width"], record[0]["height"]))
                 cuts |= {id_: [Cut(box, part) for part, box in enumerate(boxes, start=1)]} if boxes else {}
     for (id_, kind), payload in workspace.decisions().items():
@@ -132,7 +130,11 @@ def _recut(workspace: Workspace, step: Step, watch: Watch) -> Tally:
             left, top, right, bottom = json.loads(payload)
             cuts[id_] = [Cut((left, top, right, bottom))]
     workspace.sources.set_cuts(cuts)
-    return run_cuts(workspace, step.stage, step.engine, watch=watch) if cuts else Tally()
+    tally = run_cuts(workspace, step.stage, step.engine, watch=watch) if cuts else Tally()
+    # in a rehearsal there are no squares to mirror
+    if policy.mirror and not workspace.rehearsal:
+        run(workspace, Mirror(), step.engine, watch=watch)
+    return tally
 
 
 def caption(workspace: Workspace, steps: Iterable[Step], watch: Watch = unwatched) -> dict[str, Tally]:
@@ -157,9 +159,13 @@ def caption(workspace: Workspace, steps: Iterable[Step], watch: Watch = unwatche
     }
 
 
+def _candidates(workspace: Workspace) -> list[Candidate]:
+    return gather.candidates(workspace, looks=bool(current_policy(workspace).keep))
+
+
 def _chosen(workspace: Workspace) -> set[str]:
     """The subjects that are in the set: words for what was left out would be for nothing."""
-    pictures = gather.candidates(workspace)
+    pictures = _candidates(workspace)
     kept = curate(pictures, workspace.decisions(), current_policy(workspace)).kept
     ids = {(candidate.number, candidate.part) for candidate in pictures if candidate.id in kept}
     return {subject.id for subject in workspace.sources.subjects() if (subject.number, subject.part) in ids}
@@ -189,7 +195,7 @@ def score(
         WorkspaceError: Nothing was ingested yet.
     """
     _set_policy(workspace, policy)
-    pictures = gather.candidates(workspace)
+    pictures = _candidates(workspace)
     first = _adopted(workspace, pictures)
     kept = curate(pictures, workspace.decisions(), current_policy(workspace)).kept
     chosen = [candidate for candidate in pictures if candidate.id in kept]
@@ -213,7 +219,7 @@ def refresh(workspace: Workspace, policy: Mapping[str, Any] | None = None) -> Re
         DatasetError: What a person left in `dataset/` is no UTF-8 text, or no square picture.
     """
     _set_policy(workspace, policy)
-    pictures = gather.candidates(workspace)
+    pictures = _candidates(workspace)
     adopted = _adopted(workspace, pictures)
     selection = _selected(workspace, _with_painted_mirrors(workspace, pictures))
     return Refreshed(selection, dataset.render(workspace, selection), adopted)
@@ -226,12 +232,15 @@ def decide(workspace: Workspace, decisions: Sequence[Decision]) -> None:
         DatasetError: A picture is not there, or named as several are.
     """
     if decisions:
-        workspace.decide_all(resolve(decisions, gather.candidates(workspace)))
+        workspace.decide_all(resolve(decisions, _candidates(workspace)))
 
 
 def foresee(workspace: Workspace) -> Refreshed:
     """What `refresh` would come to; a person's edits are not looked at, and nothing is written."""
-    selection = selected(workspace)
+    pictures = _candidates(workspace)
+    if current_policy(workspace).mirror:
+        pictures = [replace(each, mirrored=each.mirrored or each.crop) for each in pictures]
+    selection = _selected(workspace, pictures)
     return Refreshed(selection, dataset.foresee(workspace, selection), dataset.Adopted())
 
 
@@ -242,7 +251,7 @@ def _set_policy(workspace: Workspace, policy: Mapping[str, Any] | None) -> None:
 
 def selected(workspace: Workspace) -> Selection:
     """The selection under the policy last used; reads facts and writes nothing."""
-    return _selected(workspace, gather.candidates(workspace))
+    return _selected(workspace, _candidates(workspace))
 
 
 def _adopted(workspace: Workspace, pictures: Sequence[Candidate]) -> dataset.Adopted:

@@ -34,7 +34,7 @@ def rows(workspace: Workspace) -> Iterator[Row]:
         yield {
             **_standing(candidate, example, left.get(candidate.name)),
             "duplicate_of": names.get(keeper.get(candidate.id, "")),
-            **_picture(candidate),
+            **_picture(candidate, example),
             **_words(candidate, example),
             "recipe": recipe,
         }
@@ -68,7 +68,7 @@ def _standing(candidate: Candidate, example: Example | None, left: LeftOut | Non
     }
 
 
-def _picture(candidate: Candidate) -> Row:
+def _picture(candidate: Candidate, example: Example | None) -> Row:
     picture = candidate.picture
     if picture is None:
         return dict.fromkeys(_PICTURE)
@@ -83,7 +83,9 @@ def _picture(candidate: Candidate) -> Row:
         "top": top,
         "right": right,
         "bottom": bottom,
-        "square_sha256": candidate.crop,
+        # a person may have painted over what was cut
+        "square_sha256": example.crop if example else candidate.crop,
+        "square_by_hand": example.pixels_edited if example else None,
     }
 
 
@@ -99,7 +101,8 @@ def _words(candidate: Candidate, example: Example | None) -> Row:
 
 _PICTURE = (
     *("width", "height", "format", "mode", "orientation", "frames", "frame", "icc", "alpha", "notes"),
-    *("crop", "why", "left", "top", "right", "bottom", "trimmed", "scale", "size", "format_out", "square_sha256"),
+    *("crop", "why", "left", "top", "right", "bottom", "trimmed", "scale", "size", "format_out"),
+    *("square_sha256", "square_by_hand"),
     *("sharpness", "brightness", "shadows", "highlights", "contrast", "information", "colourfulness"),
     *("dark_border", "light_border", "blockiness", "tools"),
 )

@@ -88,14 +88,21 @@ def migrate(db: sqlite3.Connection) -> None:
         db.execute(f"PRAGMA user_version = {number}")
 
 
-def open_read_only(file: Path) -> sqlite3.Connection:
+def open_read_only(file: Path, *, traceless: bool = False) -> sqlite3.Connection:
     """A connection that changes nothing, also where SQLite may not even make its shared memory file.
+
+    Args:
+        file: The database.
+        traceless: Make no such file even where it may, if nobody is writing; for a short look.
 
     Raises:
         sqlite3.Error: It cannot be read.
         WorkspaceError: A newer version of the program made it.
     """
-    for mode in ("mode=ro", "mode=ro&immutable=1"):
+    modes = ("mode=ro", "mode=ro&immutable=1")
+    # whoever writes has a log beside the file
+    idle = traceless and not file.with_name(file.name + "-wal").exists()
+    for mode in reversed(modes) if idle else modes:
         db = sqlite3.connect(f"{file.as_uri()}?{mode}", uri=True, isolation_level=None)
         try:
             check_version(db)

@@ -23,7 +23,7 @@ TAG_WORDS = 3
 """The first piece of a person's text is a sentence if it has more words than this."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Words:
     """What a picture's text says of it.
 
@@ -44,7 +44,7 @@ class Judgements:
     tags: dict[str, Verdict] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class TagChoice:
     """One tag of one picture and what became of it.
 
@@ -67,7 +67,7 @@ class TagChoice:
     verdict: Verdict | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Example:
     """One picture of the training set.
 

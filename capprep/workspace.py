@@ -96,6 +96,7 @@ class Workspace:
                 f"there is no capprep workspace in {self.root} or above it",
                 "make one with `capprep ingest FOLDER`, or name it with -w DIR",
             )
+        self.rehearsal = rehearse
         if rehearse:
             self.blobs = NoBlobs(self.blobs.folder)
         try:
@@ -123,7 +124,7 @@ class Workspace:
     def _copied(self, file: Path) -> sqlite3.Connection:
         self._db = sqlite3.connect(":memory:", isolation_level=None)
         if file.is_file():
-            with closing(open_read_only(file)) as original:
+            with closing(open_read_only(file, traceless=True)) as original:
                 original.backup(self._db)
         with self._transaction():
             migrate(self._db)
@@ -158,6 +159,7 @@ class Workspace:
             f"another capprep command is working in {self.root}", "wait until it is done, then try again"
         )
         self._lock = locked(self.folder / "lock", busy)
+        self.blobs.sweep()
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -301,8 +303,8 @@ class Workspace:
             for subject, data, blobs, reason, message, retry in rows
         }
 
-    def records(self, name: str) -> Iterator[tuple[str, dict[str, Any], dict[str, str]] | tuple[str, Failure]]:
-        """Every current fact of a stage, one by one: (id, data, digest of each blob), or (id, failure)."""
+    def records(self, name: str) -> Iterator[tuple[str, tuple[dict[str, Any], dict[str, str]] | Failure]]:
+        """Every current fact of a stage, one by one: its id, and its data with the digest of each blob."""
         rows = self._db.execute(
             "SELECT id, data, blobs, reason, message, retry FROM fact WHERE key = ?", (self.current(name) or "",)
         )
@@ -310,7 +312,7 @@ class Workspace:
             if data is None:
                 yield subject, Failure(reason, message, bool(retry))
             else:
-                yield subject, json.loads(data), json.loads(blobs)
+                yield subject, (json.loads(data), json.loads(blobs))
 
     def record(self, stage_key: str, batch: Sequence[Row], outcomes: Sequence[Outcome]) -> None:
         """Store what a stage learnt of a batch, in one transaction; blobs go to disk before it."""

@@ -226,13 +226,13 @@ def test_what_a_person_saves_while_we_write_is_neither_overwritten_nor_taken_for
     path = workspace.dataset / "00000-p.txt"
     real = files.write_atomically
 
-    def save_first(target: Path, data: bytes, ready: Callable[[], bool]) -> os.stat_result | None:
+    def save_first(target: Path, data: bytes, ready: Callable[[], bool], **options: bool) -> os.stat_result | None:
         if target == path:
             path.write_bytes(b"saved in between")
-        return real(target, data, ready)
+        return real(target, data, ready, **options)
 
-    def save_after(target: Path, data: bytes, ready: Callable[[], bool]) -> os.stat_result | None:
-        status = real(target, data, ready)
+    def save_after(target: Path, data: bytes, ready: Callable[[], bool], **options: bool) -> os.stat_result | None:
+        status = real(target, data, ready, **options)
         if target == path:
             path.write_bytes(b"saved right after")
         return status
@@ -294,11 +294,11 @@ def test_killed_during_any_write_the_next_run_completes_and_takes_nothing_for_an
         refresh(workspace, *before)
         left = [writes]
 
-        def write(path: Path, data: bytes, ready: Callable[[], bool]) -> os.stat_result | None:
+        def write(path: Path, data: bytes, ready: Callable[[], bool], **options: bool) -> os.stat_result | None:
             if not left[0]:
                 raise Killed
             left[0] -= 1
-            return files.write_atomically(path, data, ready)
+            return files.write_atomically(path, data, ready, **options)
 
         now = selection(workspace, *after)  # its blobs are written before the kill
         patch.setattr(dataset, "write_atomically", write)

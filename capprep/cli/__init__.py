@@ -57,15 +57,20 @@ class _LazyGroup(click.Group):
         try:
             return super().invoke(ctx)
         except CapprepError as error:
-            click.secho(f"error: {error.message}", fg="red", err=True)
+            from capprep.cli.session import printable
+
+            click.secho(f"error: {printable(error.message)}", fg="red", err=True)
             for line in error.hint.splitlines():
-                click.echo(f"  {line}", err=True)
+                click.echo(f"  {printable(line)}", err=True)
             ctx.exit(error.exit_status)
         except OSError as error:
             # `main` of Click knows what a closed pipe means
             if error.errno == errno.EPIPE:
                 raise
-            click.secho(f"error: {error.filename or 'a file'}: {error.strerror or error}", fg="red", err=True)
+            from capprep.cli.session import printable
+
+            what = printable(f"{error.filename or 'a file'}: {error.strerror or error}")
+            click.secho(f"error: {what}", fg="red", err=True)
             click.echo("  check that it may be read and written and that the disk is not full", err=True)
             ctx.exit(EXIT_ERROR)
         except KeyboardInterrupt:

@@ -21,6 +21,9 @@ from capprep.workspace import Workspace
 NOTICES = "capprep.notices"
 """Where the context of a call keeps which notices were said."""
 
+WIDEST = 60
+"""To how many characters names are filled up, so that one long one does not push all others aside."""
+
 SHOWN = 20
 """How many files are named before the rest is only counted."""
 
@@ -36,7 +39,7 @@ def left_out_lines(left_out: Sequence[LeftOut], *, all_of_them: bool = False) ->
         return []
     shown = left_out if all_of_them else left_out[:SHOWN]
     names = [printable(left.sources[0] if left.sources else "") for left in shown]
-    width = max(map(len, names))
+    width = min(max(map(len, names)), WIDEST)
     lines = [f"{plural(len(left_out), 'file')} left out:"]
     lines += [
         f"  {name:<{width}}  {left.reason:<12}  {printable(left.message)}"

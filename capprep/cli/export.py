@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -31,22 +35,25 @@ def export(session: Session, destination: Path) -> None:
         raise ConfigError(f"{destination} is no table that can be written", f"use one of: {' '.join(SUFFIXES)}")
     with session.workspace(write=False) as workspace:
         rows = list(provenance.rows(workspace))
-    if suffix == ".jsonl":
-        content = "".join(json.dumps(row) + "\n" for row in rows)
-    else:
-        import pandas as pd
-
-        flat = [{name: _flat(value) for name, value in row.items()} for row in rows]
-        content = pd.DataFrame(flat, columns=list(provenance.COLUMNS)).to_csv(index=False, lineterminator="\n")
+    content = _csv(rows, provenance.COLUMNS) if suffix == ".csv" else "".join(json.dumps(row) + "\n" for row in rows)
     write_atomically(destination.absolute(), content.encode("utf-8", "backslashreplace"))
     text = f"{shown_path(destination.absolute())}: {plural(len(rows), 'row')}, {len(provenance.COLUMNS)} columns"
     session.answer(text, {"file": str(destination.absolute()), "rows": len(rows)})
+
+
+def _csv(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> str:
+    table = io.StringIO()
+    # with the line ends of RFC 4180, so that a carriage return in a name is quoted too
+    writer = csv.DictWriter(table, columns, lineterminator="\r\n")
+    writer.writeheader()
+    writer.writerows({name: _flat(value) for name, value in row.items()} for row in rows)
+    return table.getvalue()
 
 
 def _flat(value: object) -> object:
     """A value as a cell; what a spreadsheet would take for a formula becomes text."""
     if isinstance(value, list | tuple | dict):
         return json.dumps(value, ensure_ascii=False) if value else ""
-    if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r"):
+    if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r", "\n"):
         return "'" + value
     return value

@@ -81,17 +81,20 @@ def _apply(session: Session, path: Path) -> None:
 def _report(session: Session) -> tuple[Report, pipeline.Refreshed]:
     """The report on the workspace as it now stands."""
     from capprep.review.report import Report
+    from capprep.review.rows import left_out_counts
 
     with session.workspace() as workspace:
         refreshed = pipeline.refresh(workspace)
         selection = refreshed.selection
+        squares = [example.crop for example in selection.training] + [item.crop for item in selection.left_out]
+        left = left_out_counts(selection.left_out)
         if not selection.examples and not selection.left_out:
             raise DatasetError("there is no picture to report on", "run `capprep ingest FOLDER` first")
         report = Report(
             selection=selection,
-            crops={example.crop: workspace.blobs.path(example.crop) for example in selection.examples},
+            crops={digest: workspace.blobs.path(digest) for digest in squares if digest},
             title=f"{workspace.root.name}: pictures and their words",
-            facts=_facts(workspace),
+            facts=_facts(workspace) + ([("left out", ", ".join(left))] if left else []),
             notices=_notices(session, workspace),
             made=datetime.now().astimezone(),
         )

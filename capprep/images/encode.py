@@ -14,8 +14,12 @@ ENCODERS: Mapping[str, Callable[[Pixels], bytes]] = {"png": encode_png, "webp-lo
 _HAIR = 4096
 """Bytes that a file may have beyond twice its pixels; what has more carries something else along."""
 
-_TELLING = {b"tRNS", b"gAMA", b"cHRM", b"iCCP", b"eXIf", b"acTL"}
+_TELLING = {b"tRNS", b"gAMA", b"cHRM", b"iCCP", b"cICP", b"eXIf", b"acTL"}
 """Chunks of a PNG by which one reader sees other pixels than another."""
+
+_TEXTS = {b"tEXt", b"zTXt", b"iTXt"}
+_TELLING_TEXTS = (b"XML:com.adobe.xmp\0", b"Raw profile type ")
+"""Keywords of a PNG's texts in which some readers look for an orientation or a profile."""
 
 
 def encode(square_HWC: Pixels, way: str) -> bytes:
@@ -48,4 +52,6 @@ def is_finished(content: bytes, way: str, size: int) -> bool:
     width, height, depth, colour = struct.unpack_from(">IIBB", content, 16)
     if (width, height, depth, colour) != (size, size, 8, 2):
         return False
-    return not any(name in _TELLING for name, _ in png_chunks(content))
+    return not any(
+        name in _TELLING or (name in _TEXTS and data.startswith(_TELLING_TEXTS)) for name, data in png_chunks(content)
+    )

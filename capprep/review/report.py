@@ -16,12 +16,22 @@ import jinja2
 
 from capprep.errors import CapprepError
 from capprep.files import write_atomically
-from capprep.review.page import page_data
+from capprep.review.page import page_data, shown_squares
 from capprep.review.thumbnails import thumbnails
 from capprep.select import Selection
 
-STYLES = ("base.css", "page.css", "cards.css", "tables.css")
-SCRIPTS = ("elements.js", "filter.js", "card.js", "list.js", "tables.js", "overview.js", "report.js")
+STYLES = ("base.css", "page.css", "cards.css", "source.css", "tables.css", "choice.css")
+SCRIPTS = (
+    "elements.js",
+    "filter.js",
+    "source.js",
+    "card.js",
+    "list.js",
+    "tables.js",
+    "choice.js",
+    "overview.js",
+    "report.js",
+)
 """The page's own scripts in the order in which they need each other; they share one scope."""
 
 
@@ -31,7 +41,7 @@ class Report:
 
     Attributes:
         selection: The training set and everything left out of it.
-        crops: The PNG file of each square picture, by the digest in `Example.crop`.
+        crops: The file of each square, by its digest: of the set, of its mirrored copies, of what was left out.
         title: What stands on top.
         facts: How it was made, as (name, value): models with hashes, device, thresholds, versions.
         notices: Warnings to show before anything else.
@@ -53,15 +63,15 @@ def render(report: Report) -> str:
     parser can take for markup, its script shows them only as text, and the page's policy lets no other
     script run. The result can always be written as UTF-8.
     """
-    used = {example.crop for example in report.selection.examples}
-    small = thumbnails({digest: path for digest, path in report.crops.items() if digest in used})
+    large, small = shown_squares(report.selection)
+    used = {digest: path for digest, path in report.crops.items() if digest in large or digest in small}
     data = {
         "title": report.title,
         "made": report.made.isoformat(timespec="seconds"),
         "when": f"{report.made.day} {report.made:%B %Y, %H:%M} {report.made:%Z}".strip(),
         "notices": list(report.notices),
         "facts": [[name, value] for name, value in report.facts],
-        **page_data(report.selection, small),
+        **page_data(report.selection, thumbnails(used, small - large)),
     }
     styles, scripts = [_asset(name) for name in STYLES], [_asset(name) for name in SCRIPTS]
     shell = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(_asset("report.html.j2"))

@@ -7,6 +7,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from capprep.agreement import CONTRADICTED, SUPPORTED, UNKNOWN, WEAK, Verdict
+from capprep.candidates import LeftOut
+from capprep.curate import SELECT
+from capprep.facts import PICTURE
 from capprep.select import Example, Selection, TagChoice
 
 UNSCORED = "unscored"
@@ -21,6 +24,13 @@ _IN_WORDS = {
     UNKNOWN: "with not enough evidence",
     UNSCORED: "not scored",
 }
+
+_NOT_CHOSEN = {
+    "duplicate": ("duplicate", "duplicates"),
+    "not_chosen": ("not among the best", "not among the best"),
+    "decided": ("by your decision", "by your decision"),
+}
+"""What is said of pictures that are fine and not in the set, by reason, of one and of more."""
 
 
 @dataclass(frozen=True)
@@ -129,10 +139,9 @@ def overview(selection: Selection) -> list[str]:
     """The set in a few sentences; commands to run stand in backticks."""
     examples = selection.examples
     if not examples:
-        left = f", and {_count(len(selection.left_out), 'file')} left out" if selection.left_out else ""
+        left = f", and {_left_out(selection)}" if selection.left_out else ""
         return [f"No pictures yet{left}. Run `capprep ingest FOLDER` to bring some in."]
-    left = _count(len(selection.left_out), "file") if selection.left_out else "nothing"
-    sentences = [f"{_count(len(examples), 'picture')} in the set, {left} left out."]
+    sentences = [f"{_count(len(examples), 'picture')} in the set{_mirrored(examples)}, {_left_out(selection)}."]
     captions = [state_of(example.caption_verdict) for example in examples if example.caption is not None]
     tags = [state_of(row.verdict) for row in tag_rows(selection) if row.kept]
     if not captions and not any(example.tags for example in examples):
@@ -140,14 +149,62 @@ def overview(selection: Selection) -> list[str]:
     else:
         sentences.append(f"{_count(len(captions), 'caption')}{_split(captions)}.")
         sentences.append(f"{_count(len(tags), 'tag')} in the texts{_split(tags)}.")
-    return sentences + _remarks(examples)
+    return sentences + _remarks(selection)
 
 
-def _remarks(examples: Sequence[Example]) -> list[str]:
+def left_out_counts(left_out: Sequence[LeftOut]) -> list[str]:
+    """What was left out and why, as counts: "7 duplicates", "2 rejected as blurred"; the most first.
+
+    A picture that a model failed on is in the set all the same.
+    """
+    counts = Counter(map(_why, left_out))
+    return [
+        f"{number:,} {one if number == 1 else more}"
+        for (one, more), number in sorted(counts.items(), key=lambda item: -item[1])
+    ]
+
+
+def _why(item: LeftOut) -> tuple[str, str]:
+    """The reason as the words after a count, of one and of more."""
+    if item.stage == SELECT:
+        rejected = f"rejected as {item.reason}"
+        return _NOT_CHOSEN.get(item.reason, (rejected, rejected))
+    if item.reason == "too_small":
+        return "too small", "too small"
+    if item.stage in (PICTURE, "source"):
+        return "that could not be used", "that could not be used"
+    return f"without {item.stage}", f"without {item.stage}"
+
+
+def _left_out(selection: Selection) -> str:
+    """Such as "3 left out: 2 duplicates, 1 too small"."""
+    if not selection.left_out:
+        return "nothing left out"
+    return f"{len(selection.left_out):,} left out: {', '.join(left_out_counts(selection.left_out))}"
+
+
+def _mirrored(examples: Sequence[Example]) -> str:
+    copies = sum(example.mirror is not None for example in examples)
+    if not copies:
+        return ""
+    return f", {'each' if copies == len(examples) else f'{copies:,} of them'} with a mirrored copy"
+
+
+def _remarks(selection: Selection) -> list[str]:
+    examples = selection.examples
+    flawed = sum(bool(example.flaws) for example in examples)
+    inside = {example.id for example in examples}
+    alike = sum(sum(member.id in inside for member in group.members) > 1 for group in selection.groups)
     enlarged = sum(example.picture.scale < 1 for example in examples)
     texts = sum(example.edited for example in examples)
     pixels = sum(example.pixels_edited for example in examples)
     remarks = []
+    if flawed:
+        remarks.append(f"{_count(flawed, 'picture')} to look at.")
+    if alike:
+        remarks.append(
+            f"{_count(alike, 'group')} of pictures that show the same {'is' if alike == 1 else 'are'} in it."
+        )
     if enlarged:
         remarks.append(f"{_count(enlarged, 'picture')} had to be enlarged, which blurs.")
     if texts or pixels:

@@ -110,7 +110,7 @@ def test_how_much_may_be_enlarged_is_policy_and_keeps_every_fact(person: Person)
     put(person, "small.png", size=(400, 300))
     said = person.types("ingest", "raw", expect=3).out
     assert "400x300 would have to be enlarged 1.71 times for 512x512; --max-upscale is 1" in said
-    person.types("ingest", "raw", "--max-upscale", "2")
+    person.types("ingest", "raw", "--max-upscale", "2", "--duplicates", "none")
     person.types("caption", "--booru")
     done = person.types("ingest", "raw", "--max-upscale", "1", "--json", expect=3).json
     assert (done["pictures"], done["computed"]) == (1, 0)

@@ -1,62 +1,6 @@
 /** One picture as a card. */
 'use strict';
 
-/** @param {Picture} picture */
-function thumbnail(picture) {
-  if (!picture.thumbnail) {
-    return make('p', { class: 'thumbnail none' }, icon('warning'), `no preview: ${picture.problem}`);
-  }
-  return make('img', {
-    class: 'thumbnail',
-    src: picture.thumbnail,
-    alt: `Preview of ${picture.name}`,
-    width: 192,
-    height: 192,
-    decoding: 'async',
-  });
-}
-
-/** The crop on the whole picture, small. @param {Source} source */
-function cropMap({ width, height, box }) {
-  const [left, top, right, bottom] = box.map((edge) => edge ?? 0);
-  const inner = make('span', {});
-  const map = make('span', { class: 'crop-map', 'aria-hidden': 'true' }, inner);
-  map.style.aspectRatio = `${width} / ${height}`;
-  map.style.width = `${(3 * Math.min(1, width / height)).toFixed(2)}rem`;
-  const insets = [top / height, 1 - right / width, 1 - bottom / height, left / width];
-  inner.style.inset = insets.map((share) => `${(share * 100).toFixed(2)}%`).join(' ');
-  return map;
-}
-
-/** @param {Source} source */
-function resized({ scale, size }) {
-  if (scale === null || scale <= 0) return null;
-  if (scale < 1)
-    return make('li', { class: 'enlarged' }, icon('warning'), `enlarged ${(1 / scale).toFixed(2)}\u00d7 to ${size}`);
-  return make('li', {}, scale === 1 ? 'kept pixel for pixel' : `reduced ${scale.toFixed(2)}\u00d7 to ${size}`);
-}
-
-/** @param {Source} source */
-function sourceFacts(source) {
-  const { width, height, format, mode, orientation, frames, frame } = source;
-  const [left, top, right, bottom] = source.box.map((edge) => Math.round(edge ?? 0));
-  const whole = left <= 0 && top <= 0 && right >= width && bottom >= height;
-  const facts = [
-    `${width} \u00d7 ${height} ${format}${mode === 'RGB' ? '' : `, ${mode}`}`,
-    whole ? 'not cropped' : `cropped to ${right - left} \u00d7 ${bottom - top} at ${left}, ${top}`,
-    ...(orientation === 1 ? [] : [`turned upright (EXIF orientation ${orientation})`]),
-    ...(frames > 1 ? [frame === 0 ? `the first of ${frames} frames` : `frame ${frame + 1} of ${frames}`] : []),
-    ...source.notes,
-  ];
-  const list = make(
-    'ul',
-    {},
-    facts.map((fact) => make('li', {}, fact)),
-    resized(source),
-  );
-  return make('div', { class: 'source' }, whole ? null : cropMap(source), list);
-}
-
 /**
  * Whether a tag in a picture's text should be looked at: contradicted, or weak where a person wrote it.
  * @param {Picture} picture
@@ -102,10 +46,7 @@ function dropped(picture) {
       const words = data.reasons[reason] || 'no reason recorded';
       return make('div', {}, make('p', { class: 'reason' }, words), make('ul', { class: 'chips' }, chips));
     });
-  const summary = make('summary', {}, `${many(picture.dropped.length, 'tag')} left out`);
-  const details = make('details', { class: 'dropped' }, summary);
-  details.addEventListener('toggle', () => details.append(...lists()), { once: true });
-  return details;
+  return fold('dropped', `${many(picture.dropped.length, 'tag')} left out`, lists);
 }
 
 /** The marked tags, each with the reason. @param {Picture} picture */
@@ -129,7 +70,7 @@ const listed = (names) => names.flatMap((name, place) => [place ? ', ' : null, m
 /** @param {Picture} picture */
 function head(picture) {
   const [first, ...others] = picture.sources;
-  const mark = (/** @type {string} */ words) => make('span', { class: 'mark' }, words);
+  const mark = (/** @type {string} */ words, name = 'mark') => make('span', { class: name }, words);
   return [
     make(
       'header',
@@ -137,6 +78,7 @@ function head(picture) {
       make('h2', { dir: 'auto' }, picture.name),
       picture.edited ? mark('text edited by hand') : null,
       picture.pixelsEdited ? mark('picture edited by hand') : null,
+      picture.mirror ? mark('with a mirrored copy', 'mark calm') : null,
     ),
     first === undefined
       ? null
@@ -170,7 +112,59 @@ function words(picture) {
   ];
 }
 
-/** What the trainer reads in place of [filewords]. @param {Picture} picture */
+/** What a person should look at, why it was chosen, what it is like. @param {Picture} picture */
+function remarks(picture) {
+  const { flaws, chosen } = picture;
+  const group = groupOf.get(picture);
+  const others = group === undefined ? 0 : data.groups[group].members.length - 1;
+  return [
+    flaws.length
+      ? make(
+          'div',
+          { class: 'flaws' },
+          make('span', { class: 'badge flawed' }, icon('warning'), 'to look at'),
+          make(
+            'ul',
+            {},
+            flaws.map((flaw) => make('li', {}, flaw)),
+          ),
+        )
+      : null,
+    chosen || group !== undefined
+      ? make(
+          'div',
+          { class: 'chosen' },
+          chosen ? make('p', {}, `among the best: ${chosen}`) : null,
+          group === undefined
+            ? null
+            : make(
+                'p',
+                {},
+                button({ class: 'link', 'data-group': group }, many(others, 'other picture')),
+                ` ${others === 1 ? 'shows' : 'show'} the same`,
+              ),
+        )
+      : null,
+  ];
+}
+
+/** What the mirrored copy has of its own. @param {Picture} picture */
+function mirrored({ mirror }) {
+  if (!mirror || (mirror.text === null && !mirror.pixelsEdited)) return [];
+  return [
+    mirror.pixelsEdited
+      ? make(
+          'div',
+          { class: 'mirrored' },
+          preview(mirror, 96),
+          make('p', { class: 'reason' }, 'the mirrored copy, its picture edited by hand'),
+        )
+      : null,
+    mirror.text === null ? null : filewords(mirror),
+  ];
+}
+
+/** What the trainer reads in place of [filewords]. @param {{name: string, text: string|null}} picture */
 function filewords({ name, text }) {
   if (text === null) return null;
   const caption = make('figcaption', {}, make('bdi', {}, `${name}.txt`));
@@ -183,7 +177,17 @@ function card(picture, place, total) {
   return make(
     'article',
     { class: 'card', ...attributes },
-    make('div', { class: 'look' }, thumbnail(picture), sourceFacts(picture.source)),
-    make('div', { class: 'words' }, head(picture), words(picture), filewords(picture), dropped(picture)),
+    make('div', { class: 'look' }, preview(picture, 192), sourceFacts(picture.source)),
+    make(
+      'div',
+      { class: 'words' },
+      head(picture),
+      remarks(picture),
+      words(picture),
+      filewords(picture),
+      mirrored(picture),
+      dropped(picture),
+      squareFold(picture),
+    ),
   );
 }

@@ -6,17 +6,26 @@
 /** @typedef {{name: string, text: string, category: string, verdict: Verdict, kept: number, dropped: number,
  *   probability: number|null}} Tag */
 /** @typedef {{width: number, height: number, format: string, mode: string, orientation: number, frames: number,
- *   frame: number, notes: string[], box: (number|null)[], scale: number|null, size: number}} Source */
+ *   frame: number, notes: string[], crop: string, why: string, box: (number|null)[], trimmed: (number|null)[],
+ *   scale: number|null, size: number, alpha: number|null, icc: string,
+ *   measures: Record<string, number|null>|null}} Source */
+/** A mirrored copy's text is null where it is the picture's.
+ * @typedef {{name: string, text: string|null, pixelsEdited: boolean, thumbnail: string, problem: string}} Mirror */
 /** Entries of `kept` are [tag, probability], of `dropped` [tag, probability, reason]; tag and reason are places.
  * @typedef {{id: string, name: string, sources: string[], source: Source, thumbnail: string, problem: string,
  *   standing: Standing, caption: string|null, replaced: string|null, verdict: Verdict,
  *   kept: [number, number|null][],
  *   dropped: [number, number|null, number][], text: string|null, edited: boolean, pixelsEdited: boolean,
- *   worst: number}} Picture */
-/** @typedef {{sources: string[], stage: string, reason: string, message: string}} LeftOut */
+ *   worst: number, flaws: string[], sharper: number|null, chosen: string, mirror: Mirror|null}} Picture */
+/** @typedef {{name: string, sources: string[], stage: string, reason: string, message: string, thumbnail: string,
+ *   problem: string, undo: string}} LeftOut */
+/** Where a member is: its place among the pictures, or among what was left out.
+ * @typedef {{name: string, relation: string, keeper: boolean, picture: number|null, left: number|null}} Member */
+/** @typedef {{reason: string, members: Member[]}} Group */
 /** @typedef {{title: string, made: string, when: string, notices: string[], facts: [string, string][],
  *   overview: string[], tallies: Record<'pictures'|'captions'|'tags', Record<Standing, number>>,
- *   pictures: Picture[], tags: Tag[], reasons: string[], left: LeftOut[]}} Data */
+ *   pictures: Picture[], tags: Tag[], reasons: string[], left: LeftOut[], leftCounts: string[],
+ *   groups: Group[]}} Data */
 /** @typedef {Node|string|null} Child */
 
 /** @param {string} id @returns {any} the element of the shell with this id */
@@ -91,6 +100,21 @@ const many = (count, thing) => `${count.toLocaleString('en')} ${thing}${count ==
 
 /** @param {number|null} value @param {number} digits */
 const fixed = (value, digits) => (value === null ? '\u2013' : value.toFixed(digits));
+
+/** @param {number|null} share */
+const percent = (share) => (share === null ? '\u2013' : `${(share * 100).toFixed(share < 0.1 ? 1 : 0)} %`);
+
+/**
+ * A part that is opened by hand and filled when it is, for there may be many.
+ * @param {string} name its class
+ * @param {string} title
+ * @param {() => Child[]} content
+ */
+function fold(name, title, content) {
+  const details = make('details', { class: name }, make('summary', {}, title));
+  details.addEventListener('toggle', () => details.append(...content().map((child) => child ?? '')), { once: true });
+  return details;
+}
 
 /** @param {Standing} state */
 const badge = (state) => make('span', { class: `badge ${state}` }, icon(state), WORDS[state] ?? state);

@@ -56,6 +56,7 @@ function test(term) {
   if (field === 'caption') return (place) => (of(place).caption ?? '').toLowerCase().includes(value);
   if (field === 'file') return (place) => named(of(place)).includes(value);
   if (field === 'is' && value === 'edited') return (place) => of(place).edited || of(place).pixelsEdited;
+  if (field === 'is' && value === 'flawed') return (place) => of(place).flaws.length > 0;
   if (field === 'is') return (place) => value === 'enlarged' && (of(place).source.scale ?? 1) < 1;
   if (!field) return (place) => haystacks[place].includes(value);
   const wanted = tagsOf(term);

@@ -10,6 +10,16 @@ const order = /** @type {HTMLSelectElement} */ (byId('order'));
 let results = [];
 let drawn = 0;
 
+/** What orders other than that of arrival go by, from small to large. @type {Record<string, (picture: Picture) => number>} */
+const RANKS = {
+  worst: (picture) => picture.worst,
+  // what was not measured comes last; a difference of infinities would be no number
+  sharpness: (picture) => picture.source.measures?.sharpness ?? Number.MAX_VALUE,
+};
+
+/** @param {number} place */
+const flawed = (place) => data.pictures[place].flaws.length > 0;
+
 /** Draws cards until this many are there: the page stays light however many pictures there are. @param {number} count */
 function draw(count) {
   const end = Math.min(count, results.length);
@@ -41,10 +51,11 @@ function refresh() {
   const tests = terms.map((term) => ({ not: term.not, fits: test(term) }));
   const standing = new FormData(byId('tools')).get('standing');
   const fits = (/** @type {number} */ place) =>
-    (standing === 'all' || data.pictures[place].standing === standing) &&
+    (standing === 'all' || (standing === 'flawed' ? flawed(place) : data.pictures[place].standing === standing)) &&
     tests.every((one) => one.fits(place) !== one.not);
   results = Array.from(data.pictures.keys()).filter(fits);
-  if (order.value === 'worst') results.sort((a, b) => data.pictures[a].worst - data.pictures[b].worst);
+  const rank = RANKS[order.value];
+  if (rank) results.sort((a, b) => rank(data.pictures[a]) - rank(data.pictures[b]));
   drawn = 0;
   cards.replaceChildren(...(results.length ? [] : [nothing()]));
   draw(CHUNK);

@@ -43,6 +43,7 @@ function drawHead() {
   );
   byId('count-pictures').textContent = data.pictures.length.toLocaleString('en');
   byId('count-tags').textContent = data.tags.filter((tag) => tag.kept).length.toLocaleString('en');
+  byId('count-duplicates').textContent = data.groups.length.toLocaleString('en');
   byId('count-left').textContent = data.left.length.toLocaleString('en');
 }
 
@@ -56,8 +57,10 @@ function drawStandings() {
       make('span', {}, words, make('span', { class: 'count' }, count.toLocaleString('en'))),
     );
   const offered = STANDINGS.filter((state) => state !== 'unscored' || tally.unscored);
+  const doubted = data.pictures.filter((picture) => picture.flaws.length).length;
   byId('standings').append(
     choice('all', ['all'], data.pictures.length),
     ...offered.map((state) => choice(state, [icon(state), WORDS[state]], tally[state])),
+    ...(doubted ? [choice('flawed', [icon('warning'), 'to look at'], doubted)] : []),
   );
 }

@@ -3,7 +3,7 @@
 
 // Views
 
-const VIEWS = ['pictures', 'tags', 'left-out'];
+const VIEWS = ['pictures', 'tags', 'duplicates', 'left-out'];
 /** @type {Record<string, number>} how far each view was scrolled */
 const scrolled = {};
 let view = '';
@@ -59,7 +59,7 @@ const KEYS = new Map(
     n: () => step(1, (picture) => picture.standing === 'contradicted'),
     p: () => step(-1, (picture) => picture.standing === 'contradicted'),
     s: () => {
-      order.value = order.value === 'worst' ? 'arrival' : 'worst';
+      order.selectedIndex = (order.selectedIndex + 1) % order.options.length;
       refresh();
     },
     '/': () => filter.focus(),
@@ -76,7 +76,7 @@ document.addEventListener('keydown', (event) => {
     return;
   }
   if (typing || event.target instanceof HTMLSelectElement) return;
-  if (/^[1-3]$/u.test(event.key)) {
+  if (/^[1-4]$/u.test(event.key)) {
     go(VIEWS[Number(event.key) - 1]);
     return;
   }
@@ -94,7 +94,11 @@ document.addEventListener('click', (event) => {
   if (pressed?.dataset.tag) {
     go('pictures');
     setFilter(filterFor(data.tags[Number(pressed.dataset.tag)]));
-  } else if (pressed && 'clear' in pressed.dataset) setFilter('');
+  } else if (pressed?.dataset.picture) {
+    go('pictures');
+    setFilter(`file:${quoted(data.pictures[Number(pressed.dataset.picture)].name)}`);
+  } else if (pressed?.dataset.group) showGroup(Number(pressed.dataset.group));
+  else if (pressed && 'clear' in pressed.dataset) setFilter('');
 });
 byId('help-open').addEventListener('click', () => byId('help').showModal());
 byId('tools').addEventListener('submit', (/** @type {Event} */ event) => event.preventDefault());
@@ -110,6 +114,7 @@ window.addEventListener('beforeprint', () => draw(results.length));
 drawHead();
 drawStandings();
 drawTags();
+drawGroups(MEMBERS);
 drawLeftOut(ROWS);
 refresh();
 route();

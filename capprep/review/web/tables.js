@@ -1,4 +1,4 @@
-/** The tags of the set as a table, and what was left out of it as a list. */
+/** The tags of the set as a table. */
 'use strict';
 
 const ROWS = 200;
@@ -93,37 +93,4 @@ byId('tags').addEventListener('click', (/** @type {MouseEvent} */ event) => {
   drawTags();
   const again = pressed.dataset.column ? `[data-column="${pressed.dataset.column}"]` : '[data-unused]';
   /** @type {HTMLElement|null} */ (byId('tags').querySelector(again))?.focus();
-});
-
-/** @param {number} limit */
-function drawLeftOut(limit) {
-  const items = data.left
-    .slice(0, limit)
-    .map(({ sources: files, stage, reason, message }) =>
-      make(
-        'li',
-        {},
-        make('p', { class: 'files' }, listed(files)),
-        make('p', {}, icon('warning'), message),
-        make('p', { class: 'reason' }, 'at ', make('code', {}, stage), ' because ', make('code', {}, reason)),
-      ),
-    );
-  const rest = data.left.length - items.length;
-  byId('left-out').replaceChildren(
-    data.left.length
-      ? make('ul', { class: 'left' }, items)
-      : make('p', { class: 'empty large' }, 'Nothing was left out.'),
-    ...(rest > 0
-      ? [
-          make(
-            'p',
-            { class: 'more' },
-            make('button', { type: 'button', class: 'quiet' }, `Show ${many(rest, 'more file')}`),
-          ),
-        ]
-      : []),
-  );
-}
-byId('left-out').addEventListener('click', (/** @type {MouseEvent} */ event) => {
-  if (/** @type {HTMLElement} */ (event.target).closest('button')) drawLeftOut(Infinity);
 });
