@@ -90,21 +90,19 @@ def curate(candidates: Sequence[Candidate], decisions: Decisions, policy: Policy
         if candidate.picture is not None and candidate.crop is not None:
             usable.append(candidate)
     sharper = _sharper(usable)
-    flaws = {candidate.id: _flaws(candidate, policy, sharper) for candidate in usable}
+    flaws = {candidate.id: found for candidate in usable if (found := _flaws(candidate, policy, sharper))}
     standing: list[Candidate] = []
     for candidate in usable:
-        out = _unwanted(candidate, flaws[candidate.id], decisions, policy)
+        out = _unwanted(candidate, flaws.get(candidate.id, ()), decisions, policy)
         if out is None:
             standing.append(candidate)
         else:
             left_out.append(out)
     groups = _groups(standing, decisions, policy)
     standing = _without_duplicates(standing, groups, decisions, policy, left_out)
-    standing, chosen = _best(standing, decisions, policy, left_out)
+    standing, chosen = _best(standing, flaws, decisions, policy, left_out)
     kept = frozenset(candidate.id for candidate in standing)
-    return Curation(
-        kept, tuple(left_out), groups, {id_: found for id_, found in flaws.items() if found}, sharper, chosen
-    )
+    return Curation(kept, tuple(left_out), groups, flaws, sharper, chosen)
 
 
 def _lost(candidate: Candidate) -> list[LeftOut]:
@@ -206,8 +204,10 @@ def _shade(found: Measures) -> str:
 def _groups(candidates: Sequence[Candidate], decisions: Decisions, policy: Policy) -> tuple[Group, ...]:
     """Duplicates among the candidates: by pixels, and by looks too unless only exact ones are asked for."""
     known = [c for c in candidates if c.appearance is not None]
-    pixels = [c.appearance.pixels for c in known if c.appearance]
-    near = duplicates.near([c.appearance.fingerprint for c in known if c.appearance])
+    seen = [c.appearance for c in known if c.appearance]
+    pixels = [each.pixels for each in seen]
+    prints = duplicates.Prints.from_bytes((each.words for each in seen), (each.tint for each in seen))
+    near = duplicates.near(prints)
     exact = _exact(pixels)
     if policy.duplicates == "exact":
         near = _only(near, np.array([pixels[a] == pixels[b] for a, b in zip(near.first, near.second, strict=True)]))
@@ -238,9 +238,9 @@ def _groups(candidates: Sequence[Candidate], decisions: Decisions, policy: Polic
     return tuple(groups)
 
 
-def _exact(pixels: Sequence[str]) -> Pairs:
+def _exact(pixels: Sequence[bytes]) -> Pairs:
     """Pictures of the same pixels, each with the first that has them."""
-    first: dict[str, int] = {}
+    first: dict[bytes, int] = {}
     pairs = [(first[digest], n) for n, digest in enumerate(pixels) if first.setdefault(digest, n) != n]
     a_P, b_P = np.array(pairs, np.int64).reshape(-1, 2).T
     return Pairs(a_P, b_P, np.zeros(len(pairs), np.uint8), np.zeros(len(pairs), np.bool_))
@@ -308,20 +308,31 @@ def _without_duplicates(
 
 
 def _best(
-    candidates: list[Candidate], decisions: Decisions, policy: Policy, left_out: list[LeftOut]
+    candidates: list[Candidate],
+    flaws: Mapping[str, Sequence[tuple[str, str]]],
+    decisions: Decisions,
+    policy: Policy,
+    left_out: list[LeftOut],
 ) -> tuple[list[Candidate], dict[str, str]]:
-    """The best `policy.keep` of them, and why each was chosen; all, where no number is given."""
+    """The best `policy.keep` of them, and why each was chosen; all, where no number is given.
+
+    A picture with a flaw is chosen only where there are not enough others, or where a person wants it.
+    """
     looks = [c for c in candidates if c.appearance is not None and _measures(c) is not None]
     if not policy.keep or len(looks) <= policy.keep:
         return candidates, {}
-    keepers = [n for n, candidate in enumerate(looks) if _wanted(candidate, decisions)]
-    features_ND = np.stack([c.appearance.look_D for c in looks if c.appearance])
+    sound = [c for c in looks if c.id not in flaws or _wanted(c, decisions)]
+    pool = sound if len(sound) >= policy.keep else looks
+    keepers = [n for n, candidate in enumerate(pool) if _wanted(candidate, decisions)]
+    features_ND = np.stack([c.appearance.look_D for c in pool if c.appearance])
     # those that a person wants are never too many
-    best = curation.best(features_ND, _quality(looks), max(policy.keep, len(keepers)), keepers)
-    chosen = {looks[n].id: reason for n, reason in zip(best.chosen, best.reasons, strict=True)}
+    best = curation.best(features_ND, _quality(pool), max(policy.keep, len(keepers)), keepers)
+    chosen = {pool[n].id: reason for n, reason in zip(best.chosen, best.reasons, strict=True)}
     for candidate in looks:
         if candidate.id not in chosen:
             message = f"it is not among the best {policy.keep}, which are good and differ most"
+            if pool is sound and candidate.id in flaws:
+                message += f"; {flaws[candidate.id][0][1]}"
             left_out.append(_out(candidate, "not_chosen", message))
     return [c for c in candidates if c.id in chosen or c.appearance is None or _measures(c) is None], chosen
 

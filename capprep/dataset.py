@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,14 +58,14 @@ class Adopted:
         return bool(self.edited or self.withdrawn)
 
 
-def adopt(workspace: Workspace, names: Mapping[str, str]) -> Adopted:
+def adopt(workspace: Workspace, named: Callable[[str], str | None]) -> Adopted:
     """Turn what a person changed in `dataset/` into decisions.
 
     A file is a person's where it differs from what was written there last, or where nothing was.
 
     Args:
         workspace: Where.
-        names: The id of each picture that may have files there, by the stem of their names.
+        named: Gives the id of the picture whose files have a stem, or None; asked for files never written before.
 
     Raises:
         DatasetError: What a person left there is no UTF-8 text, or no square picture.
@@ -75,8 +75,8 @@ def adopt(workspace: Workspace, names: Mapping[str, str]) -> Adopted:
     for name, status in there.items():
         stem, suffix = os.path.splitext(name)  # noqa: PTH122 - twice as fast, and there are thousands
         file = written.get(name)
-        if file is None and suffix in WRITTEN_SUFFIXES and stem in names:
-            file = Written(name, names[stem], "")
+        if file is None and suffix in WRITTEN_SUFFIXES and (id_ := named(stem)) is not None:
+            file = Written(name, id_, "")
         if file is None or status == (file.bytes, file.mtime_ns):
             continue
         # the status is from before the content: if a person saves in between, the next run sees another status
@@ -129,7 +129,9 @@ def _plan(workspace: Workspace, selection: Selection) -> _Plan:
     ]
     stale = [file for name, file in known.items() if name not in wanted]
     pictures = (name for name in there if os.path.splitext(name)[1].lower() in PICTURE_SUFFIXES)  # noqa: PTH122
-    return _Plan(known, wanted, due, stale, tuple(sorted(name for name in pictures if name not in wanted)))
+    return _Plan(
+        known, wanted, due, stale, tuple(sorted(name for name in pictures if name not in wanted and name not in known))
+    )
 
 
 def foresee(workspace: Workspace, selection: Selection) -> Rendered:

@@ -29,6 +29,9 @@ SUFFIXES = {"png": ".png", "webp-lossless": ".webp"}
 """How a square can be stored, with the suffix of its file."""
 
 
+UNTRIMMED: Box = (0.0, 0.0, 0.0, 0.0)
+
+
 @dataclass(frozen=True, slots=True)
 class PictureFact:
     """What is known of a picture after the one pass over its file.
@@ -68,7 +71,7 @@ class PictureFact:
     why: str = ""
     notes: tuple[str, ...] = ()
     format_out: str = "png"
-    trimmed: Box = (0.0, 0.0, 0.0, 0.0)
+    trimmed: Box = UNTRIMMED
     alpha: float = 0.0
     icc: str = ""
     measures: Measures | None = None
@@ -82,8 +85,9 @@ class PictureFact:
     def from_json(cls, data: Mapping[str, Any]) -> PictureFact:
         """Back from a fact's data; what is in it besides is left alone."""
         values = {name: data[name] for name in cls.__dataclass_fields__ if name in data}
-        for name in ("box", "trimmed", "notes"):
-            values[name] = tuple(values[name])
+        values["box"], values["notes"] = tuple(values["box"]), tuple(values["notes"])
+        # hardly any picture has bars
+        values["trimmed"] = tuple(values["trimmed"]) if any(values["trimmed"]) else UNTRIMMED
         # of thousands of pictures nearly all have the same words
         for name in ("format", "mode", "crop", "why", "format_out", "icc", "tools"):
             values[name] = sys.intern(values[name])
@@ -94,43 +98,45 @@ class PictureFact:
 
 @dataclass(frozen=True, slots=True)
 class Appearance:
-    """What a picture is compared with others by, as it is stored: nothing is read until it is needed.
+    """What a picture is compared with others by; as bytes, since of thousands all are held at once.
 
     Attributes:
-        pixels: SHA-256 of size and pixels before the crop.
-        words, tint: The fingerprint of the same, in hexadecimal digits.
-        look: What the square looks like, base64 of little-endian float16; see `curation.describe`.
+        pixels: SHA-256 of size and pixels before the crop, 32 bytes.
+        words, tint: The fingerprint of the same, 32 bytes each; see `duplicates.Prints`.
+        look: What the square looks like, little-endian float16; see `curation.describe`. Empty where nobody asked.
     """
 
-    pixels: str
-    words: str
-    tint: str
-    look: str
-
-    @property
-    def fingerprint(self) -> Fingerprint:
-        """Of the picture before the crop."""
-        return Fingerprint.from_json({"words": self.words, "tint": self.tint})
+    pixels: bytes
+    words: bytes
+    tint: bytes
+    look: bytes = b""
 
     @property
     def look_D(self) -> NDArray[np.float32]:  # noqa: N802 - it carries its dimension
         """The description of the square."""
-        return np.frombuffer(base64.b64decode(self.look), "<f2").astype(np.float32)
+        return np.frombuffer(self.look, "<f2").astype(np.float32)
 
     @classmethod
     def of(cls, pixels: str, fingerprint: Fingerprint, look_D: NDArray[np.float32]) -> Appearance:
-        """From what was computed."""
-        stored = base64.b64encode(look_D.astype("<f2").tobytes()).decode()
-        return cls(pixels, **fingerprint.to_json(), look=stored)
+        """From what was computed; `pixels` in hexadecimal digits."""
+        stored = fingerprint.to_json()
+        words, tint = bytes.fromhex(stored["words"]), bytes.fromhex(stored["tint"])
+        return cls(bytes.fromhex(pixels), words, tint, look_D.astype("<f2").tobytes())
 
     def to_json(self) -> dict[str, Any]:
         """As a part of a fact's data."""
-        return asdict(self)
+        return {
+            "pixels": self.pixels.hex(),
+            "words": self.words.hex(),
+            "tint": self.tint.hex(),
+            "look": base64.b64encode(self.look).decode(),
+        }
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any], *, look: bool = True) -> Appearance:
         """Back from a fact's data; the look, which is the most of it, only where it is asked for."""
-        return cls(data["pixels"], data["words"], data["tint"], data["look"] if look else "")
+        pixels, words, tint = (bytes.fromhex(data[name]) for name in ("pixels", "words", "tint"))
+        return cls(pixels, words, tint, base64.b64decode(data["look"]) if look else b"")
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ from capprep.images.entries import SUFFIXES
 from capprep.images.entries import split as split_key
 from capprep.images.files import revisit, scan
 from capprep.run import Tally, Watch, run, run_cuts, run_sources, unwatched
-from capprep.select import Judgements, Selection, judge, mirror_id, mirror_name, painted, select, vocabulary
+from capprep.select import MIRRORED, Judgements, Selection, judge, mirror_id, painted, select, vocabulary
 from capprep.stage import Cut, Fact, Failure, Stage
 from capprep.stages.mirror import Mirror, flipped
 from capprep.stages.picture import Picture
@@ -222,6 +222,7 @@ def refresh(workspace: Workspace, policy: Mapping[str, Any] | None = None) -> Re
     pictures = _candidates(workspace)
     adopted = _adopted(workspace, pictures)
     selection = _selected(workspace, _with_painted_mirrors(workspace, pictures))
+    del pictures  # of thousands they take as much memory as the selection
     return Refreshed(selection, dataset.render(workspace, selection), adopted)
 
 
@@ -256,11 +257,15 @@ def selected(workspace: Workspace) -> Selection:
 
 def _adopted(workspace: Workspace, pictures: Sequence[Candidate]) -> dataset.Adopted:
     """See to a person's edits; whose they are does not depend on any verdict."""
-    names = {}
-    for candidate in pictures:
-        names[candidate.name] = candidate.id
-        names[mirror_name(candidate.name)] = mirror_id(candidate.id)
-    return dataset.adopt(workspace, names)
+
+    def named(stem: str) -> str | None:
+        if not names:
+            names.update({candidate.name: candidate.id for candidate in pictures})
+        copied = stem.removesuffix(MIRRORED)
+        return names.get(stem) or (mirror_id(names[copied]) if copied in names else None)
+
+    names: dict[str, str] = {}
+    return dataset.adopt(workspace, named)
 
 
 def _selected(workspace: Workspace, pictures: Sequence[Candidate]) -> Selection:

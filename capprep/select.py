@@ -19,6 +19,9 @@ RATING = "rating"
 WRITTEN = "written"
 """Category of a tag that no tagger gave any picture and a person wrote."""
 
+MIRRORED = "-mirror"
+"""How the name of a mirrored copy ends."""
+
 TAG_WORDS = 3
 """The first piece of a person's text is a sentence if it has more words than this."""
 
@@ -152,11 +155,6 @@ def mirror_id(id: str) -> str:
     return hashlib.sha256(f"{id}:mirror".encode()).hexdigest()
 
 
-def mirror_name(name: str) -> str:
-    """The name of a picture's mirrored copy."""
-    return f"{name}-mirror"
-
-
 def select(
     candidates: Sequence[Candidate],
     curation: Curation,
@@ -204,7 +202,7 @@ def _with_mirror(example: Example, candidate: Candidate, decisions: Decisions) -
     copy = replace(
         example,
         id=id_,
-        name=mirror_name(example.name),
+        name=example.name + MIRRORED,
         crop=crop,
         suffix=suffix,
         text=example.text if written is None else written,

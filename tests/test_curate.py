@@ -35,7 +35,7 @@ def appearance(scene: int, copy: int = 0, mirrored: bool = False) -> Appearance:
     first, second, third, fourth = words
     look_D = np.random.default_rng(9 * scene + copy).normal(size=24).astype(np.float32)
     print_ = Fingerprint((first, second, third, fourth), tuple(tint_HWC.ravel().tolist()))
-    return Appearance.of(f"{scene}:{copy}:{mirrored}", print_, look_D)
+    return Appearance.of(f"{scene:04x}{copy:02x}{mirrored:02x}", print_, look_D)
 
 
 def candidate(
@@ -166,8 +166,8 @@ def test_of_each_group_one_is_kept_or_all_that_a_person_wants(
     shown: dict[object, list[str]] = {}
     for each in candidates:
         if each.appearance is not None and decisions.get((each.id, KEEP)) != NO:
-            scene, *rest = each.appearance.pixels.split(":")
-            shown.setdefault((scene, *rest) if which == "exact" else scene, []).append(each.id)
+            pixels = each.appearance.pixels
+            shown.setdefault(pixels if which == "exact" else pixels[:2], []).append(each.id)
     wanted = {id_ for id_, _ in decisions}
     for ids in shown.values():
         mine = wanted & set(ids)

@@ -65,7 +65,7 @@ def selection(workspace: Workspace, *texts: str | None) -> Selection:
 
 
 def adopt(workspace: Workspace, selection: Selection) -> dataset.Adopted:
-    return dataset.adopt(workspace, {example.name: example.id for example in selection.examples})
+    return dataset.adopt(workspace, {example.name: example.id for example in selection.examples}.get)
 
 
 def refresh(workspace: Workspace, *texts: str | None) -> tuple[dataset.Adopted, dataset.Rendered]:
@@ -99,6 +99,12 @@ def test_what_is_no_longer_in_the_set_is_taken_away(workspace: Workspace) -> Non
     assert refresh(workspace, "a", None)[1] == dataset.Rendered(0, 3, 1)
     assert refresh(workspace, "a")[1].removed == 1
     assert set(contents(workspace)) == {"00000-p.png", "00000-p.txt"}
+
+
+def test_what_is_taken_away_is_not_called_somebody_elses(workspace: Workspace) -> None:
+    refresh(workspace, "a", "b")
+    (workspace.dataset / "mine.PNG").write_bytes(png(7))
+    assert refresh(workspace, "a")[1].foreign == ("mine.PNG",)
 
 
 def test_a_file_somebody_took_away_comes_back(workspace: Workspace) -> None:

@@ -50,14 +50,6 @@ def left_out_lines(left_out: Sequence[LeftOut], *, all_of_them: bool = False) ->
     return lines
 
 
-_NOT_CHOSEN = {
-    "duplicate": "duplicates of others, of each of which the best is kept",
-    "not_chosen": "not among the best",
-    "decided": "left out by you",
-}
-"""What is said of pictures that are fine and not in the set, by reason."""
-
-
 def curation_lines(selection: Selection) -> list[str]:
     """What was not chosen, and what a person should look at."""
     lines = []
@@ -66,7 +58,7 @@ def curation_lines(selection: Selection) -> list[str]:
         if left.stage == SELECT:
             reasons.setdefault(left.reason, []).append(left.name)
     for reason, names in reasons.items():
-        lines.append(f"{len(names)} {_NOT_CHOSEN.get(reason, f'rejected as {reason}')}: {shortened(names)}")
+        lines.append(f"{_not_chosen(reason, len(names))}: {shortened(names)}")
     if reasons:
         lines.append("to have one of them anyway: capprep select --include NAME")
     flawed = [f"{example.name} ({example.flaws[0]})" for example in selection.examples if example.flaws]
@@ -76,6 +68,14 @@ def curation_lines(selection: Selection) -> list[str]:
     if enlarged:
         lines.append(f"enlarged, so less sharp than they could be: {shortened(enlarged)}")
     return lines
+
+
+def _not_chosen(reason: str, count: int) -> str:
+    """How many pictures are fine and not in the set, and why."""
+    if reason == "duplicate":
+        return f"{plural(count, 'duplicate')} left out, the best of each kept"
+    said = {"not_chosen": "not among the best", "decided": "left out by you"}.get(reason, f"rejected as {reason}")
+    return f"{plural(count, 'picture')} {said}"
 
 
 def notice_lines(session: Session) -> list[str]:

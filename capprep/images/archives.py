@@ -38,6 +38,8 @@ MAX_UNPACKED_BYTES = 1 << 34
 """How far a packed .tar is unpacked, since it must be to be listed: about a minute."""
 
 _CHUNK = 1 << 20
+_LARGEST = (1 << 62) - 1
+"""Sizes are kept as 64 bits, signed."""
 _ENCRYPTED = 1
 _UNPACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _DESCRIBING = (
@@ -165,7 +167,7 @@ class _Zip:
                 yield Entry(
                     self._path,
                     info.filename,
-                    info.file_size,
+                    min(info.file_size, _LARGEST),
                     _zip_stamp(info),
                     info.header_offset,
                     *_zip_refusal(info),
@@ -245,11 +247,12 @@ class _Tar:
                     continue
                 offset = self._after_sparse_map(info, block, offset)
                 more.apply(info)
+                length = _padded(info.size)
                 if info.isreg() and _wanted(info.name):
                     yield Entry(self._path, info.name, info.size, self._stamp, offset, *more.refusal(info))
                 # as `tarfile` has it: links and folders have no content whatever size they say
                 if info.isreg() or info.type not in tarfile.SUPPORTED_TYPES:
-                    offset += _padded(info.size)
+                    offset += length
                 more = _Described()
             raise Unusable("too_large", "the archive holds too many files; make several of it")
 
@@ -305,7 +308,7 @@ class _Tar:
 
 def _padded(size: int) -> int:
     """How far it is from one header to the next over content of some size."""
-    if size < 0:
+    if not 0 <= size <= _LARGEST:
         raise tarfile.HeaderError
     return -(-size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
 
@@ -325,7 +328,7 @@ class _Described:
             for keyword, value in _pax_records(content):
                 if keyword == b"size":
                     self._size = int(value)
-                elif keyword == b"GNU.sparse.name" or (keyword == b"path" and not self._sparse):
+                elif keyword in (b"path", b"GNU.sparse.name"):
                     self._name = value
                 self._sparse = self._sparse or keyword.startswith(b"GNU.sparse.")
 

@@ -11,7 +11,7 @@ therefore not those of the package imagehash.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
@@ -19,8 +19,6 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from capprep.errors import ConfigError
 from capprep.images import Pixels
@@ -44,6 +42,9 @@ CROWD = 64
 
 _BUCKET = 1024
 """Of hashes that share a band, each is compared with this many others."""
+
+_FEW = 1024
+"""Of so few hashes comparing all with all is faster than sorting them by bands."""
 
 _CHUNK = 1 << 19
 """Pairs confirmed in one go; it bounds the memory."""
@@ -202,6 +203,11 @@ def _allowed(radius: int) -> list[int]:
 
 def _near_values(values_U: Words, radius: int, flip: int) -> Iterator[tuple[Indices, Indices]]:
     """Every pair of different values once, in parts."""
+    if len(values_U) <= _FEW:
+        a_P, b_P = np.triu_indices(len(values_U), 1)
+        close = np.flatnonzero(np.bitwise_count(values_U[a_P] ^ values_U[b_P] ^ np.uint64(flip)) <= radius)
+        yield a_P[close], b_P[close]
+        return
     bands = list(zip(_BANDS, _allowed(radius), strict=True))
     for number, ((shift, width), errors) in enumerate(bands):
         if errors < 0:  # one of the other bands agrees entirely
@@ -228,9 +234,13 @@ def _joined(key_U: Indices, width: int, errors: int, flip: int) -> Iterator[tupl
         errors: As above.
         flip: As above.
     """
-    start_K = np.zeros((1 << width) + 1, np.int32)
-    np.cumsum(np.bincount(key_U, minlength=1 << width), out=start_K[1:])
-    present_K = np.diff(start_K) > 0
+    # in place, and as small as can be: these two are most of the memory that a comparison takes
+    start_K = np.zeros((1 << width) + 1, np.uint16 if len(key_U) <= np.iinfo(np.uint16).max else np.int32)
+    present_K = np.zeros(1 << width, np.bool_)
+    keys, counts = np.unique(key_U, return_counts=True)
+    start_K[keys + 1] = counts
+    np.cumsum(start_K, out=start_K)
+    present_K[keys] = True
     by_top: dict[int, list[int]] = {}
     for size in range(errors + 1):
         for places in combinations(range(width), size):
@@ -239,7 +249,7 @@ def _joined(key_U: Indices, width: int, errors: int, flip: int) -> Iterator[tupl
     for top, changes in by_top.items():
         if top == 0:
             place_U = np.arange(len(key_U))
-            following_U = np.minimum(start_K[key_U + 1] - place_U - 1, _BUCKET)
+            following_U = np.minimum(start_K[key_U + 1].astype(np.int64) - place_U - 1, _BUCKET)
             yield from _rounds(place_U, place_U + 1, following_U)
             continue
         # of the two keys of a pair one has the highest bit of the change
@@ -251,7 +261,7 @@ def _joined(key_U: Indices, width: int, errors: int, flip: int) -> Iterator[tupl
             hit = np.flatnonzero(present_K.take(wanted))
             wanted = wanted.take(hit)
             start_P = start_K.take(wanted).astype(np.int64)
-            count_P = np.minimum(start_K.take(wanted + 1) - start_P, _BUCKET)
+            count_P = np.minimum(start_K.take(wanted + 1).astype(np.int64) - start_P, _BUCKET)
             yield from _rounds(lower.take(hit), start_P, count_P)
 
 
@@ -277,7 +287,32 @@ def _members(
     return order_N[start_U[a_P][owner] + of_a], order_N[start_U[b_P][owner] + of_b]
 
 
-def near(prints: Sequence[Fingerprint], radius: int = RADIUS, detail: int = DETAIL, tint: int = TINT) -> Pairs:
+@dataclass(frozen=True)
+class Prints:
+    """The fingerprints of many pictures, one after the other.
+
+    Attributes:
+        words_NW: (N, 4) See `Fingerprint.words`.
+        tint_N442: (N, 4, 4, 2) See `Fingerprint.tint`.
+    """
+
+    words_NW: Words
+    tint_N442: NDArray[np.int8]
+
+    @classmethod
+    def of(cls, prints: Sequence[Fingerprint]) -> Prints:
+        """From single ones."""
+        words_NW = np.array([each.words for each in prints], np.uint64).reshape(-1, 4)
+        return cls(words_NW, np.array([each.tint for each in prints], np.int8).reshape(-1, 4, 4, 2))
+
+    @classmethod
+    def from_bytes(cls, words: Iterable[bytes], tints: Iterable[bytes]) -> Prints:
+        """From the bytes of which `Fingerprint.to_json` gives the digits; much less memory than by single ones."""
+        words_NW = np.frombuffer(b"".join(words), ">u8").astype(np.uint64).reshape(-1, 4)
+        return cls(words_NW, np.frombuffer(b"".join(tints), np.int8).reshape(-1, 4, 4, 2))
+
+
+def near(prints: Prints | Sequence[Fingerprint], radius: int = RADIUS, detail: int = DETAIL, tint: int = TINT) -> Pairs:
     """Pairs of near-duplicates, mirror images among them.
 
     Pictures near in the 64 lowest frequencies are duplicates if they are near in all 256 too and no part of one has
@@ -293,8 +328,8 @@ def near(prints: Sequence[Fingerprint], radius: int = RADIUS, detail: int = DETA
     Returns:
         With the distance in 256 bits. A pair that is near both ways is not called mirrored.
     """
-    words_NW = np.array([each.words for each in prints], np.uint64).reshape(-1, 4)
-    tint_N442 = np.array([each.tint for each in prints], np.int8).reshape(-1, 4, 4, 2)
+    stacked = prints if isinstance(prints, Prints) else Prints.of(prints)
+    words_NW, tint_N442 = stacked.words_NW, stacked.tint_N442
     known = np.flatnonzero(words_NW.any(axis=1))
     found = []
     for mirrored in (False, True):
@@ -325,6 +360,10 @@ def groups(found: Pairs) -> list[list[int]]:
 
     Two members of a group need not be a pair, where others between them are.
     """
+    # here, because a process that only takes fingerprints should not hold the memory of these
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
     numbers, place_2P = np.unique(np.stack([found.first, found.second]), return_inverse=True)
     edges = coo_array((np.ones(len(found)), tuple(place_2P.reshape(2, -1))), shape=(len(numbers), len(numbers)))
     _, label = connected_components(edges, directed=False)

@@ -46,7 +46,10 @@ def is_finished(content: bytes, way: str, size: int) -> bool:
         return False
     if way == "webp-lossless":
         # the simple container, without metadata, animation or transparency: RFC 9649
-        return content[:4] == b"RIFF" and content[8:16] == b"WEBPVP8L" and not content[24] >> 4 & 1
+        if content[:4] != b"RIFF" or content[8:16] != b"WEBPVP8L" or len(content) < 25:
+            return False
+        (length,) = struct.unpack_from("<I", content, 16)
+        return len(content) == 20 + length + length % 2 and not content[24] >> 4 & 1
     if content[:8] != b"\x89PNG\r\n\x1a\n" or len(content) < 29:
         return False
     width, height, depth, colour = struct.unpack_from(">IIBB", content, 16)

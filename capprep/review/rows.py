@@ -202,9 +202,7 @@ def _remarks(selection: Selection) -> list[str]:
     if flawed:
         remarks.append(f"{_count(flawed, 'picture')} to look at.")
     if alike:
-        remarks.append(
-            f"{_count(alike, 'group')} of pictures that show the same {'is' if alike == 1 else 'are'} in it."
-        )
+        remarks.append(f"{_count(alike, 'group')} of pictures in it show{'s' if alike == 1 else ''} the same.")
     if enlarged:
         remarks.append(f"{_count(enlarged, 'picture')} had to be enlarged, which blurs.")
     if texts or pixels:

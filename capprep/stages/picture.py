@@ -15,7 +15,7 @@ from PIL import ImageColor
 from capprep import __version__
 from capprep.config import option
 from capprep.errors import ConfigError
-from capprep.facts import CROP, PICTURE, SUFFIXES, Appearance, PictureFact
+from capprep.facts import CROP, PICTURE, SUFFIXES, UNTRIMMED, Appearance, PictureFact
 from capprep.images import Box, Pixels
 from capprep.images.borders import trim
 from capprep.images.crop import MODES, Choice, around, choose, place
@@ -131,7 +131,7 @@ class Picture(Stage):
             why=choice.reason,
             notes=decoded.notes,
             format_out=self.format,
-            trimmed=_beyond(decoded, within) if cut is None else (0, 0, 0, 0),
+            trimmed=_beyond(decoded, within) if cut is None else UNTRIMMED,
             alpha=round(decoded.alpha, 4),
             icc=decoded.icc,
             measures=measure(square_HWC, decoded.pixels_HWC, decoded.reduction),

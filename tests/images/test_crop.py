@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from capprep.errors import ConfigError
 from capprep.images import Box
-from capprep.images.crop import MODES, Choice, choose, place, split
+from capprep.images.crop import MODES, Choice, around, choose, place, split
 from capprep.images.faces import Face
 from capprep.images.saliency import CELLS, saliency
 from capprep.images.unusable import Unusable
@@ -371,3 +371,70 @@ def test_a_grey_photograph_is_cropped_by_its_light_alone() -> None:
     left, _, right, _ = choose(np.repeat(grey_HW[..., None], 3, axis=2), "auto").box
     assert left <= 165  # the photographer from the back of his head to the end of the lens, at 335
     assert right >= 335
+
+
+@st.composite
+def boxes(draw: st.DrawFn) -> tuple[Size, Box]:
+    width, height = draw(SIZES)
+    left, right = sorted(draw(st.tuples(*[st.floats(0, width)] * 2)))
+    top, bottom = sorted(draw(st.tuples(*[st.floats(0, height)] * 2)))
+    assume(right - left > 0.01)
+    assume(bottom - top > 0.01)
+    return (width, height), (left, top, right, bottom)
+
+
+@settings(deadline=None)
+@given(boxes(), ASPECTS)
+def test_the_window_around_a_box_is_inside_of_the_exact_aspect_and_no_larger_than_it_must_be(
+    given_box: tuple[Size, Box], aspect: float
+) -> None:
+    size, (left, top, right, bottom) = given_box
+    x0, y0, x1, y1 = around((left, top, right, bottom), size, aspect)
+    assert 0 <= x0 < x1 <= size[0]
+    assert 0 <= y0 < y1 <= size[1]
+    wide, high = x1 - x0, y1 - y0
+    assert wide / high == pytest.approx(aspect, rel=1e-6)
+    needed = max(bottom - top, (right - left) / aspect)
+    largest = min(size[1], size[0] / aspect)
+    assert high == pytest.approx(min(needed, largest), rel=1e-6, abs=1e-6)
+    # what cannot hold the box is as near to its middle as the picture allows
+    for start, end, low, high_, length in ((x0, x1, left, right, size[0]), (y0, y1, top, bottom, size[1])):
+        wished = (low + high_ - (end - start)) / 2
+        assert start == pytest.approx(min(max(wished, 0), length - (end - start)), abs=1e-6)
+        if end - start >= high_ - low:
+            assert start <= low + 1e-6
+            assert high_ <= end + 1e-6
+
+
+@settings(deadline=None)
+@given(SIZES, ASPECTS, st.sampled_from(["center", "top"]))
+def test_a_window_that_fits_is_its_own(size: Size, aspect: float, mode: str) -> None:
+    box = choose(np.zeros((8, 8, 3), np.uint8), mode, aspect, size=size).box
+    assert around(box, size, aspect) == pytest.approx(box, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("box", "expected"),
+    [
+        ((10, 12, 74, 76), (10, 12, 74, 76)),
+        ((10, 20, 30, 60), (0, 20, 40, 60)),
+        ((80, 0, 100, 60), (40, 0, 100, 60)),
+        ((0, 0, 100, 80), (10, 0, 90, 80)),
+        ((-1, -1, 101, 81), (10, 0, 90, 80)),  # people read boxes off viewers that round
+        ((99.5, 40, 101, 41), (98.5, 39.75, 100, 41.25)),
+    ],
+)
+def test_a_given_box_becomes_the_smallest_square_around_it(box: Box, expected: Box) -> None:
+    assert around(box, (100, 80)) == pytest.approx(expected)
+
+
+EMPTY = [(0, 0, 0, 5), (5, 5, 5, 5), (9, 0, 3, 5), (math.nan, 0, 5, 5)]
+OUTSIDE = [(-2, 0, 5, 5), (0, 0, 102, 5), (0, 0, 5, 82), (200, 0, 300, 5), (0, 0, math.inf, 5)]
+
+
+@pytest.mark.parametrize("box", [*EMPTY, *OUTSIDE])
+def test_a_box_that_is_empty_or_outside_is_refused_in_words(box: Box) -> None:
+    with pytest.raises(Unusable) as caught:
+        around(box, (100, 80))
+    assert caught.value.reason == "crop_outside"
+    assert "100x80" in caught.value.message

@@ -13,7 +13,9 @@ from PIL import Image
 
 from capprep.agreement import CONTRADICTED, SUPPORTED, UNKNOWN, Verdict
 from capprep.candidates import LeftOut
+from capprep.curate import Group, Member
 from capprep.facts import PictureFact
+from capprep.images.screening import Measures
 from capprep.review.report import Report, write
 from capprep.select import Example, Selection, TagChoice
 
@@ -30,7 +32,8 @@ class Make:
     rare = Verdict(UNKNOWN, "rare", "on 1 picture of 12: too few to tell", None, None, 1, 11)
     weak = Verdict(UNKNOWN, "weak", "7 of the 11 other pictures fit this caption better", 0.36, 0.67, 1, 11)
     low = "its probability is under 0.50"
-    picture = PictureFact(800, 600, "JPEG", "RGB", 1, 1, (100.0, 0.0, 700.0, 600.0), 600 / 512, 512)
+    picture = PictureFact(800, 600, "JPEG", "RGB", 1, 1, (100.0, 0.0, 700.0, 600.0), 600 / 512, 512, why="the middle")
+    measures = Measures(0.55, 0.5, 0.1, 0.9, 0.2, 7.1, 34.0, 0.0, 0.25, 0.03)
 
     @staticmethod
     def tag(
@@ -59,9 +62,11 @@ class Make:
         return replace(plain, **changes)
 
     @staticmethod
-    def report(*examples: Example, left_out: tuple[LeftOut, ...] = (), **changes: Any) -> Report:
+    def report(
+        *examples: Example, left_out: tuple[LeftOut, ...] = (), groups: tuple[Group, ...] = (), **changes: Any
+    ) -> Report:
         plain = Report(
-            selection=Selection(examples, left_out),
+            selection=Selection(examples, left_out, groups),
             crops={},
             title="A set",
             facts=[],
@@ -116,6 +121,51 @@ class Make:
             title="My set",
             facts=facts,
             notices=["these models are toys of `demo`"],
+        )
+
+    @classmethod
+    def twins(cls, example: Example, *others: str, reason: str = "it is the largest of 2") -> Group:
+        """A group of an example, which is its best, and others by name."""
+        members = (Member(cls.example(name).id, "nearly the same, 3 of 256 bits differ", name) for name in others)
+        return Group((Member(example.id, "", example.name), *members), example.id, reason)
+
+    def curated(self, folder: Path) -> Report:
+        """A set that was chosen: with flaws, mirrored copies, duplicates in it and out of it, and squares left out."""
+        barred = replace(
+            self.picture,
+            box=(100.0, 90.0, 520.0, 510.0),
+            trimmed=(0.0, 90.0, 0.0, 90.0),
+            crop="auto",
+            why="what stands out lies left of the middle",
+            icc="Display P3",
+            alpha=0.25,
+            notes=("its second frame is damaged",),
+            measures=self.measures,
+        )
+        soft = replace(self.picture, measures=replace(self.measures, sharpness=0.2))
+        cat = self.example("00001-cat", picture=barred, sharper=73.4, chosen="it is the best of all", text="a cat")
+        dog = self.example("00002-dog", picture=soft, flaws=("it looks blurred", "it is very dark"), text="a dog")
+        twin = self.example("00003-twin", text="a dog too")
+        copies = (
+            self.example("00001-cat-mirror", crop="painted", pixels_edited=True, text="a cat"),
+            self.example("00002-dog-mirror", text="a dog that looks left", edited=True),
+        )
+        left = (
+            LeftOut(("raw/again.jpg",), "select", "duplicate", "00001-cat shows the same", "00004-again", "again"),
+            LeftOut(("raw/tiny.jpg",), "picture", "too_small", "it would be enlarged", "00005-tiny", "tiny"),
+            LeftOut(("raw/cut.jpg",), "picture", "truncated", "the file ends too soon", "00006-cut"),
+            LeftOut(("raw/soft.jpg",), "select", "blurred", "it looks blurred", "00007-soft", "soft"),
+        )
+        crops = {name: folder / f"{name}.square" for name in ("00001-cat", "00002-dog", "painted", "again", "tiny")}
+        for name, path in crops.items():
+            square = Image.linear_gradient("L").resize((512, 512)).convert("RGB")
+            square.save(path, "WEBP" if name == "00002-dog" else "PNG", lossless=True)
+        return self.report(
+            *(replace(one, mirror=copy) for one, copy in zip((cat, dog), copies, strict=True)),
+            twin,
+            left_out=left,
+            groups=(self.twins(cat, "00004-again"), self.twins(dog, "00003-twin", reason="it came first")),
+            crops=crops,
         )
 
 

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from capprep.agreement import SUPPORTED, Verdict
 from capprep.candidates import LeftOut
+from capprep.curate import Group, Member
 from capprep.errors import CapprepError
 from capprep.review.report import SCRIPTS, STYLES, render, write
 
@@ -90,6 +91,7 @@ any_text = st.one_of(
 @example(["</script>"] * 8)
 def test_any_text_comes_back_from_the_page_and_adds_no_markup(make: Any, texts: list[str]) -> None:
     title, notice, name, source, caption, tag, reason, text = texts
+    others = {"crop": title, "why": notice, "notes": (caption,), "icc": tag, "measures": make.measures}
     verdict = Verdict(SUPPORTED, "fits", reason, 0.9, 0.01, 1, 9)
     picture = make.example(
         name,
@@ -98,9 +100,16 @@ def test_any_text_comes_back_from_the_page_and_adds_no_markup(make: Any, texts: 
         caption_verdict=verdict,
         tags=(make.tag(tag, 0.9, verdict), make.tag(tag + "2", 0.1, None, reason + ".")),
         text=text,
+        picture=replace(make.picture, **others),
+        flaws=(reason, title),
+        chosen=notice,
+        mirror=make.example(caption, text=notice, edited=True),
     )
-    left = LeftOut((source,), name, tag, caption)
-    html = render(make.report(picture, left_out=(left,), title=title, notices=[notice], facts=[(name, caption)]))
+    left = LeftOut((source,), name, tag, caption, notice, "square")
+    group = Group((Member(picture.id, "", title), Member("other", text, notice)), "other", reason)
+    html = render(
+        make.report(picture, left_out=(left,), groups=(group,), title=title, notices=[notice], facts=[(name, caption)])
+    )
     html.encode("utf-8")
     calm = render(make.report(make.example(), title="A set"))
     assert [name for name, _ in Shape(html).elements] == [name for name, _ in Shape(calm).elements]
@@ -115,7 +124,10 @@ def test_any_text_comes_back_from_the_page_and_adds_no_markup(make: Any, texts: 
     assert shown["verdict"]["reason"] == as_utf16(reason)
     assert data["tags"][shown["kept"][0][0]]["text"] == as_utf16(tag)
     assert data["reasons"][shown["dropped"][0][2]] == as_utf16(reason + ".")
-    assert data["left"][0]["message"] == as_utf16(caption)
+    assert (data["left"][0]["message"], data["left"][0]["name"]) == (as_utf16(caption), as_utf16(notice))
+    assert (shown["source"]["why"], shown["source"]["notes"]) == (as_utf16(notice), [as_utf16(caption)])
+    assert (shown["flaws"], shown["mirror"]["text"]) == ([as_utf16(reason), as_utf16(title)], as_utf16(notice))
+    assert [member["relation"] for member in data["groups"][0]["members"]] == ["", as_utf16(text)]
 
 
 def test_the_policy_allows_the_pages_own_scripts_and_styles_and_nothing_else(make: Any) -> None:
@@ -158,7 +170,7 @@ def test_scripts_write_no_markup_and_no_asset_ends_its_own_element(name: str) ->
 
 def test_a_picture_carries_everything_that_is_known_of_it(make: Any, tmp_path: Path) -> None:
     data = data_of(render(make.sample(tmp_path)))
-    assert data["schema"] == 2
+    assert data["schema"] == 3
     dog = data["pictures"][1]
     assert dog["thumbnail"].startswith("data:image/webp;base64,")
     assert dog["source"] == {
@@ -170,6 +182,12 @@ def test_a_picture_carries_everything_that_is_known_of_it(make: Any, tmp_path: P
         "frames": 3,
         "frame": 0,
         "notes": [],
+        "crop": "center",
+        "why": "the middle",
+        "trimmed": [0.0, 0.0, 0.0, 0.0],
+        "alpha": 0.0,
+        "icc": "",
+        "measures": None,
         "box": [0.0, 0.0, 256.0, 256.0],
         "scale": 0.5,
         "size": 512,

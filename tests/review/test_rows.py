@@ -121,7 +121,7 @@ def test_a_tally_names_every_standing_worst_first() -> None:
 
 def test_the_overview_says_in_words_what_is_there(make: Any, tmp_path: Any) -> None:
     assert overview(make.sample(tmp_path).selection) == [
-        "4 pictures in the set, 2 files left out.",
+        "4 pictures in the set, 2 left out: 2 that could not be used.",
         "3 captions: 1 supported, 1 contradicted, 1 with not enough evidence.",
         "3 tags in the texts: 1 supported, 1 contradicted, 1 with not enough evidence.",
         "1 picture had to be enlarged, which blurs.",
@@ -132,7 +132,7 @@ def test_the_overview_says_in_words_what_is_there(make: Any, tmp_path: Any) -> N
 def test_the_overview_of_nothing_says_what_to_run() -> None:
     assert overview(Selection(())) == ["No pictures yet. Run `capprep ingest FOLDER` to bring some in."]
     left = (LeftOut(("a.jpg",), "source", "gone", "it is gone"),)
-    assert overview(Selection((), left))[0].startswith("No pictures yet, and 1 file left out.")
+    assert overview(Selection((), left))[0].startswith("No pictures yet, and 1 left out: 1 that could not be used.")
 
 
 def test_the_overview_without_words_says_what_to_run(make: Any) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from capprep.review.thumbnails import SIDE, thumbnail, thumbnails
+from capprep.review.thumbnails import SIDE, SMALL, thumbnail, thumbnails
 
 PREFIX = "data:image/webp;base64,"
 
@@ -32,6 +32,22 @@ def test_a_thumbnail_is_a_small_webp_picture_of_the_whole_square(tmp_path: Path,
     assert dark[0] < 50
 
 
+def test_a_square_may_be_a_webp_file_under_any_name(tmp_path: Path) -> None:
+    picture = Image.linear_gradient("L").resize((512, 512)).convert("RGB")
+    picture.save(tmp_path / "digest", "WEBP", lossless=True)
+    picture.save(tmp_path / "other", "PNG")
+    made = thumbnail(tmp_path / "digest")
+    assert made.uri
+    assert made == thumbnail(tmp_path / "other")
+
+
+def test_what_may_be_small_is(tmp_path: Path) -> None:
+    paths = {name: square(tmp_path / f"{name}.png") for name in ("large", "small")}
+    made = thumbnails(paths, {"small", "another"})
+    sides = [Image.open(io.BytesIO(base64.b64decode(one.uri.removeprefix(PREFIX)))).size for one in made.values()]
+    assert sides == [(SIDE, SIDE), (SMALL, SMALL)]
+
+
 def test_a_small_crop_is_not_enlarged(tmp_path: Path) -> None:
     Image.new("RGB", (64, 64)).save(tmp_path / "a.png")
     made = thumbnail(tmp_path / "a.png")
@@ -51,8 +67,10 @@ def test_a_file_that_is_cut_off_is_a_problem_in_words(tmp_path: Path, keep: int)
     assert made.problem.startswith("its file cannot be read (")
 
 
-def test_a_damaged_file_is_a_problem_wherever_the_damage_is(tmp_path: Path) -> None:
-    whole = square(tmp_path / "a.png").read_bytes()
+@pytest.mark.parametrize("kind", ["PNG", "WEBP"])
+def test_a_damaged_file_is_a_problem_wherever_the_damage_is(tmp_path: Path, kind: str) -> None:
+    Image.linear_gradient("L").resize((512, 512)).convert("RGB").save(tmp_path / "a.png", kind, lossless=True)
+    whole = (tmp_path / "a.png").read_bytes()
     for place in range(0, len(whole), max(1, len(whole) // 40)):
         damaged = bytearray(whole)
         damaged[place : place + 4] = b"\xff\x00\xff\xff"

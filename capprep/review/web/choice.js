@@ -49,11 +49,23 @@ function drawGroups(limit) {
     return fits;
   });
   const rest = data.groups.length - shownGroups.length;
+  const thinned = data.groups.some(({ members }) => members.some(({ left }) => left !== null));
   byId('duplicates').replaceChildren(
     ...(data.groups.length
-      ? [make('p', { class: 'explanation' }, withCode(BRING_BACK)), ...shownGroups.map(groupArticle)]
+      ? [
+          ...(thinned ? [make('p', { class: 'explanation' }, withCode(BRING_BACK))] : []),
+          ...shownGroups.map(groupArticle),
+        ]
       : [make('p', { class: 'empty large' }, 'No two pictures show the same.')]),
-    ...(rest ? [make('p', { class: 'more' }, button({ class: 'quiet', 'data-more': true }, `Show ${many(rest, 'more group')}`))] : []),
+    ...(rest
+      ? [
+          make(
+            'p',
+            { class: 'more' },
+            button({ class: 'quiet', 'data-more': true }, `Show ${many(rest, 'more group')}`),
+          ),
+        ]
+      : []),
   );
 }
 
@@ -103,7 +115,9 @@ function drawLeftOut(limit) {
           make('ul', { class: bare ? 'left bare' : 'left' }, items),
         ]
       : [make('p', { class: 'empty large' }, 'Nothing was left out.')]),
-    ...(rest ? [make('p', { class: 'more' }, button({ class: 'quiet', 'data-more': true }, `Show ${many(rest, 'more file')}`))] : []),
+    ...(rest
+      ? [make('p', { class: 'more' }, button({ class: 'quiet', 'data-more': true }, `Show ${many(rest, 'more file')}`))]
+      : []),
   );
 }
 
