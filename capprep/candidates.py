@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import unicodedata
 from dataclasses import asdict, dataclass, field, fields
@@ -121,6 +122,11 @@ def _name(number: int, part: int, sources: tuple[str, ...]) -> str:
     # a name's limit counts bytes
     stem = stem.encode(errors="ignore")[:180].decode(errors="ignore")
     return f"{number:05d}-{stem or 'picture'}{f'-{part}' if part else ''}"
+
+
+def mirror_id(id: str) -> str:
+    """The id by which decisions name a picture's mirrored copy."""
+    return hashlib.sha256(f"{id}:mirror".encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from capprep.candidates import KEEP, NO, PIXELS, TEXT, YES, Candidate, LeftOut, Policy
+from capprep.candidates import KEEP, NO, PIXELS, TEXT, YES, Candidate, LeftOut, Policy, mirror_id
 from capprep.facts import PICTURE, PictureFact
 from capprep.images import curation, duplicates
 from capprep.images.duplicates import Pairs
@@ -121,7 +121,10 @@ def _out(candidate: Candidate, reason: str, message: str, stage: str = SELECT) -
 def _wanted(candidate: Candidate, decisions: Decisions) -> bool:
     """Whether a person asked for it, in words or by working on it."""
     word = decisions.get((candidate.id, KEEP))
-    return word == YES or (word is None and any((candidate.id, kind) in decisions for kind in (TEXT, PIXELS)))
+    if word is not None:
+        return word == YES
+    ids = (candidate.id, mirror_id(candidate.id))
+    return any((id_, kind) in decisions for id_ in ids for kind in (TEXT, PIXELS))
 
 
 def _unwanted(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -12,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capprep import dataset, gather
-from capprep.candidates import BOX, PIXELS, Candidate, Policy
+from capprep.candidates import BOX, PIXELS, Candidate, Policy, mirror_id
 from capprep.config import options
 from capprep.curate import Decisions, curate
 from capprep.decisions import Decision, resolve
 from capprep.engines import Engine
-from capprep.errors import DatasetError
+from capprep.errors import DatasetError, WorkspaceError
 from capprep.facts import MATCH_IMAGE, MATCH_TEXT, PICTURE, embedding_from_json
 from capprep.images import archives
 from capprep.images.crop import split
@@ -25,8 +26,8 @@ from capprep.images.entries import SUFFIXES
 from capprep.images.entries import split as split_key
 from capprep.images.files import revisit, scan
 from capprep.run import Tally, Watch, run, run_cuts, run_sources, unwatched
-from capprep.select import MIRRORED, Judgements, Selection, judge, mirror_id, painted, select, vocabulary
-from capprep.stage import Cut, Fact, Failure, Stage
+from capprep.select import MIRRORED, Judgements, Selection, judge, painted, select, vocabulary
+from capprep.stage import Cut, Fact, Failure, Stage, key
 from capprep.stages.mirror import Mirror, flipped
 from capprep.stages.picture import Picture
 from capprep.workspace import Workspace, text_id
@@ -111,9 +112,22 @@ def ingest(
 
 
 def recut(workspace: Workspace, engine: Engine, watch: Watch = unwatched) -> Tally:
-    """Cut what decisions ask for, with the settings of the last ingest."""
+    """Cut what decisions ask for, with the settings of the last ingest.
+
+    Raises:
+        WorkspaceError: Another version of the program made the squares.
+    """
     fields = workspace.fields(PICTURE)
-    return _recut(workspace, Step(Picture(**fields), engine), watch) if fields else Tally()
+    if not fields:
+        return Tally()
+    known = {field.name for field in dataclasses.fields(Picture)}
+    stage = Picture(**{name: value for name, value in fields.items() if name in known})
+    if key(stage, {}) != workspace.current(PICTURE):
+        raise WorkspaceError(
+            "the squares here were made by another version of capprep",
+            "run `capprep ingest FOLDER` again; it cuts what was decided as well",
+        )
+    return _recut(workspace, Step(stage, engine), watch)
 
 
 def _recut(workspace: Workspace, step: Step, watch: Watch) -> Tally:
@@ -226,14 +240,22 @@ def refresh(workspace: Workspace, policy: Mapping[str, Any] | None = None) -> Re
     return Refreshed(selection, dataset.render(workspace, selection), adopted)
 
 
-def decide(workspace: Workspace, decisions: Sequence[Decision]) -> None:
+def decide(workspace: Workspace, decisions: Sequence[Decision]) -> list[str]:
     """Keep a person's decisions, all of them or none.
+
+    Returns:
+        The names of pictures whose new crop will not be seen, since their squares were painted over.
 
     Raises:
         DatasetError: A picture is not there, or named as several are.
     """
-    if decisions:
-        workspace.decide_all(resolve(decisions, _candidates(workspace)))
+    if not decisions:
+        return []
+    pictures = gather.candidates(workspace)
+    resolved = resolve(decisions, pictures)
+    workspace.decide_all(resolved)
+    cut, before = {id_ for id_, kind, _ in resolved if kind == BOX}, workspace.decisions()
+    return [each.name for each in pictures if each.id in cut and (each.id, PIXELS) in before]
 
 
 def foresee(workspace: Workspace) -> Refreshed:

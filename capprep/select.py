@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 
 from capprep import agreement, filewords
 from capprep.agreement import Verdict
-from capprep.candidates import PIXELS, TEXT, Candidate, LeftOut, Policy
+from capprep.candidates import PIXELS, TEXT, Candidate, LeftOut, Policy, mirror_id
 from capprep.curate import Curation, Decisions, Group
 from capprep.facts import SUFFIXES, PictureFact, TagScore
 
@@ -148,11 +147,6 @@ def painted(payload: str | None, size: int) -> tuple[str, str] | None:
     """
     side, digest, suffix = ((payload or "") + "::").split(":")[:3]
     return (digest, suffix or ".png") if side == str(size) else None
-
-
-def mirror_id(id: str) -> str:
-    """The id by which decisions name a picture's mirrored copy."""
-    return hashlib.sha256(f"{id}:mirror".encode()).hexdigest()
 
 
 def select(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from capprep import pipeline
-from capprep.cli.answers import plural, selection_data, verdict_counts
+from capprep.cli.answers import plural, selection_data, shortened, verdict_counts
 from capprep.cli.resolve import shipped_digests
 from capprep.cli.session import Session, session_options, shown_path
 from capprep.decisions import read
@@ -72,10 +72,12 @@ def _apply(session: Session, path: Path) -> None:
     """Take a file's decisions, and cut anew what they ask for."""
     given = read(path)
     with session.workspace() as workspace:
-        pipeline.decide(workspace, given)
+        painted = pipeline.decide(workspace, given)
         with session.progress() as watch:
             pipeline.recut(workspace, LocalEngine(), watch)
     session.note(f"{plural(len(given), 'decision')} taken from {shown_path(path.absolute())}")
+    if painted:
+        session.note(f"painted over, so the crop shows once you delete the file in dataset/: {shortened(painted)}")
 
 
 def _report(session: Session) -> tuple[Report, pipeline.Refreshed]:

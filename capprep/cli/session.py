@@ -64,7 +64,9 @@ class Session:
 
     def answer(self, text: str, data: Mapping[str, Any]) -> None:
         """Say what came of it: text for people, or one JSON object for programs."""
-        click.echo(json.dumps(data, ensure_ascii=False) if self.as_json else text)
+        # a path that is no text holds lone surrogates; as escapes they are JSON and mean the very same name
+        said = json.dumps(data, ensure_ascii=False).encode("utf-8", "backslashreplace").decode()
+        click.echo(said if self.as_json else text)
 
     def note(self, text: str) -> None:
         """Something to know on the way, on stderr."""

@@ -200,7 +200,7 @@ def _groups(selection: Selection) -> list[dict[str, Any]]:
                 "relation": member.relation,
                 "keeper": member.id == group.keeper,
                 "picture": inside.get(member.id),
-                "left": outside.get(member.name) if member.id not in inside else None,
+                "left": outside.get(member.name),
             }
             for member in group.members
         ]

@@ -2,102 +2,15 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
-import os
-import tarfile
-import zipfile
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
-
 import cv2
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from PIL import Image
 
-from .conftest import Done, Person
+from capprep.stages.picture import Picture
 
-Pixels = NDArray[np.uint8]
-
-
-def scene(seed: int, width: int = 120, height: int = 100) -> Pixels:
-    """A picture unlike those of other seeds: coarse patches of colour with fine grain."""
-    rng = np.random.default_rng(seed)
-    coarse_HWC = cv2.resize(rng.integers(20, 235, (5, 5, 3)).astype(np.float32), (width, height))
-    grain_HWC = rng.normal(0, 18, (height, width, 3))
-    return np.asarray(np.clip(coarse_HWC + grain_HWC, 0, 255), np.uint8)
-
-
-def content(pixels_HWC: Pixels, kind: str = "PNG", **options: Any) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(pixels_HWC).save(buffer, kind, **options)
-    return buffer.getvalue()
-
-
-def put(person: Person, name: str, pixels_HWC: Pixels, kind: str = "PNG", **options: Any) -> None:
-    path = person.file("raw") / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content(pixels_HWC, kind, **options))
-
-
-def scenes(person: Person, count: int) -> None:
-    for n in range(count):
-        put(person, f"s{n}.png", scene(n, 100 + 7 * n))
-
-
-def ingest(person: Person, *arguments: str, expect: int | None = 0) -> dict[str, Any]:
-    return person.types("ingest", "raw", "--size", "64", "-j", "0", "--json", *arguments, expect=expect).json
-
-
-def select(person: Person, *arguments: str, expect: int | None = 0) -> dict[str, Any]:
-    return person.types("select", "--json", *arguments, expect=expect).json
-
-
-def there(person: Person) -> dict[str, bytes]:
-    """What is in `dataset/`."""
-    return {path.name: path.read_bytes() for path in sorted(person.file("dataset").iterdir())}
-
-
-def stems(person: Person) -> list[str]:
-    """The sources' stems of the pictures in `dataset/`, in order of number."""
-    return [name[6:].rpartition(".")[0] for name in there(person) if not name.endswith(".txt")]
-
-
-def square(person: Person, name: str) -> Pixels:
-    with Image.open(person.file("dataset") / name) as picture:
-        assert picture.size == (64, 64)
-        return np.asarray(picture.convert("RGB"))
-
-
-def write(person: Person, name: str, text: str) -> None:
-    """What an editor does: the file is another one afterwards, at another time."""
-    path = person.file("dataset") / name
-    path.write_text(text, encoding="utf-8")
-    os.utime(path, ns=(0, 1_000_000_000))
-
-
-def paint(person: Person, name: str, pixels_HWC: Pixels, kind: str = "PNG", **options: Any) -> None:
-    path = person.file("dataset") / name
-    path.write_bytes(content(pixels_HWC, kind, **options))
-    os.utime(path, ns=(0, 1_000_000_000))
-
-
-def tree(person: Person) -> dict[str, tuple[int, int, int]]:
-    """Everything on disk: size, time of the last change of content, and of anything."""
-    found = {}
-    for path in sorted(person.folder.rglob("*")):
-        status = path.lstat()
-        found[str(path)] = status.st_size, status.st_mtime_ns, status.st_ctime_ns
-    return found
-
-
-def reasons(answer: Mapping[str, Any]) -> dict[str, str]:
-    """Why each picture was left out, by its source's name."""
-    return {Path(left["sources"][0]).stem: left["reason"] for left in answer["left_out"]}
-
+from .conftest import Person
+from .curating import apply, ingest, paint, put, reasons, scene, scenes, select, square, stems, there, tree, write
 
 # --- in and out ----------------------------------------------------------------------------------
 
@@ -212,6 +125,16 @@ def test_a_mirrored_copy_has_the_same_text_until_a_person_writes_another(person:
     assert there(person) == everything, "its own text was kept for its return"
 
 
+@pytest.mark.xfail(reason="only what is written for the picture itself counts", strict=True)
+def test_what_a_person_wrote_for_a_mirrored_copy_keeps_its_picture(person: Person) -> None:
+    scenes(person, 1)
+    ingest(person, "--mirror")
+    write(person, "00001-s0-mirror.txt", "mine")
+    put(person, "larger.png", cv2.resize(scene(0, 100), (300, 300), interpolation=cv2.INTER_CUBIC))
+    ingest(person)
+    assert there(person)["00001-s0-mirror.txt"] == b"mine"
+
+
 @pytest.mark.parametrize("way", ["png", "webp-lossless"])
 def test_a_painted_square_is_mirrored_as_it_was_painted(person: Person, way: str) -> None:
     scenes(person, 2)
@@ -250,12 +173,6 @@ def test_a_panorama_is_cut_into_parts_and_whole_again(person: Person) -> None:
 
 
 # --- a person's crops and texts ------------------------------------------------------------------
-
-
-def apply(person: Person, decisions: object, name: str = "decisions.json") -> Done:
-    text = decisions if isinstance(decisions, str) else json.dumps({"decisions": decisions})
-    person.file(name).write_text(text, encoding="utf-8")
-    return person.types("review", "page.html", "--json", "--apply", name)
 
 
 def test_a_given_crop_replaces_the_square_and_is_taken_back(person: Person) -> None:
@@ -320,6 +237,20 @@ def test_a_crop_given_under_mirror_is_mirrored_at_once(person: Person) -> None:
     assert np.array_equal(square(person, "00001-s0-mirror.png"), cut[:, ::-1])
 
 
+@pytest.mark.xfail(reason="the new version's squares become the current ones with the first that is cut", strict=True)
+def test_decisions_after_an_update_of_the_program_cost_no_other_picture(
+    person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scenes(person, 2)
+    ingest(person)
+    monkeypatch.setattr(Picture, "version", Picture.version + 1)
+    person.file("d.json").write_text('{"decisions": [{"picture": "1", "crop": [0, 0, 64, 64]}]}')
+    person.types("review", "--apply", "d.json", expect=None)
+    assert "s1" in stems(person)
+    ingest(person)
+    assert np.array_equal(square(person, "00001-s0.png"), scene(0, 100)[:64, :64])
+
+
 def test_a_crop_needs_no_face_model_and_faces_without_one_are_an_error(person: Person) -> None:
     scenes(person, 1)
     said = person.types("ingest", "raw", "--crop", "face", expect=2).err
@@ -328,127 +259,3 @@ def test_a_crop_needs_no_face_model_and_faces_without_one_are_an_error(person: P
     person.file("not.onnx").write_bytes(b"no network")
     said = person.types("ingest", "raw", "--size", "64", "--crop", "face", "--face-model", "not.onnx", expect=2).err
     assert "not.onnx is not a face detector" in said
-
-
-# --- rehearsed, other formats, archives ----------------------------------------------------------
-
-
-@pytest.mark.parametrize("more", [(), ("--mirror",), ("--split",), ("--keep", "2"), ("--format", "webp-lossless")])
-def test_a_dry_run_writes_nothing_and_foretells_what_then_happens(person: Person, more: tuple[str, ...]) -> None:
-    scenes(person, 3)
-    put(person, "s0-again.bmp", scene(0, 100), "BMP")
-    put(person, "wide.png", scene(5, 300, 100))
-    person.file("raw/broken.jpg").write_bytes(b"\xff\xd8\xff")
-    for _ in range(2):
-        before = tree(person)
-        foretold = ingest(person, *more, "--dry-run", expect=3)
-        assert tree(person) == before
-        done = ingest(person, *more, expect=3)
-        for answer in (foretold, done):
-            del answer["seconds"], answer["dry_run"]
-        assert foretold == done
-        # the second time there is something to change and to keep
-        put(person, "new.png", scene(20))
-        person.file("raw/s1.png").unlink(missing_ok=True)
-
-
-def test_squares_in_webp_are_seen_in_the_report(person: Person) -> None:
-    scenes(person, 1)
-    ingest(person, "--format", "webp-lossless")
-    person.types("review", "page.html")
-    assert "data:image/webp" in person.file("page.html").read_text()
-
-
-def test_squares_in_webp_go_the_whole_way(person: Person) -> None:
-    scenes(person, 3)
-    ingest(person)
-    exact = {name: square(person, f"{name}.png") for name in ("00001-s0", "00002-s1", "00003-s2")}
-    ingest(person, "--format", "webp-lossless")
-    assert not list(person.file("dataset").glob("*.png"))
-    for name, pixels in exact.items():
-        assert np.array_equal(square(person, f"{name}.webp"), pixels)
-    person.types("caption", "--blip", "--booru")
-    person.types("train", "--steps", "2", "--device", "cpu")
-    assert list(person.file("runs").glob("*/*.pt"))
-
-
-def test_archives_are_read_in_place_and_once(person: Person) -> None:
-    raw = person.file("raw")
-    raw.mkdir()
-    with zipfile.ZipFile(raw / "a.zip", "w") as archive:
-        for n in range(2):
-            archive.writestr(f"in/z{n}.png", content(scene(n)))
-        archive.writestr("notes.txt", "no picture")
-    with tarfile.open(raw / "b.tar", "w") as tar:
-        for n in range(2, 4):
-            member = tarfile.TarInfo(f"t{n}.jpg")
-            data = content(scene(n), "JPEG", quality=95)
-            member.size = len(data)
-            tar.addfile(member, io.BytesIO(data))
-    before = tree(person)
-    first = ingest(person, "--crop", "center")
-    assert (first["pictures"], first["computed"]) == (4, 4)
-    assert {name: tree(person)[name] for name in before if "raw/" in name} == {
-        name: status for name, status in before.items() if "raw/" in name
-    }
-    made = there(person)
-    assert (ingest(person, "--crop", "center")["computed"], there(person)) == (0, made)
-    apply(person, [{"picture": "raw/a.zip!in/z1.png", "crop": [0, 0, 64, 64]}])
-    assert np.array_equal(square(person, "00002-z1.png"), scene(1)[:64, :64])
-    assert select(person, "--exclude", "raw/b.tar!t2.jpg")["pictures"] == 3
-
-
-def test_folders_in_folders_are_left_alone_on_request(person: Person) -> None:
-    put(person, "top.png", scene(1))
-    put(person, "below/deep.png", scene(2))
-    assert ingest(person, "--no-recursive")["pictures"] == 1
-    assert ingest(person)["pictures"] == 2
-    assert ingest(person, "--no-recursive")["pictures"] == 2, "what was ingested before stays"
-
-
-# --- the table -----------------------------------------------------------------------------------
-
-
-def test_the_table_has_every_picture_once_and_no_formula(person: Person) -> None:
-    scenes(person, 2)
-    hostile = "=1+2 \n\r\"',;\x1b.png"
-    put(person, hostile, scene(3))
-    put(person, "s0-again.bmp", scene(0, 100), "BMP")
-    person.file("raw/broken.jpg").write_bytes(b"nothing at all")
-    os.mkfifo(person.file("raw/pipe.png"))
-    ingest(person, expect=3)
-    apply(person, [{"picture": "raw/s1.png", "text": "=SUM(A1), -x"}])
-    answer = person.types("export", "table.csv", "--json").json
-    with person.file("table.csv").open(encoding="utf-8", newline="") as file:
-        cells = list(csv.DictReader(file, strict=True))
-    person.types("export", "table.jsonl")
-    rows = [json.loads(line) for line in person.file("table.jsonl").read_text().splitlines()]
-    assert len(cells) == len(rows) == answer["rows"] == 6
-    assert all(list(row) == list(cells[0]) for row in rows)
-    status = {row["source"]: row["status"] for row in rows}
-    assert status.pop("raw/pipe.png") == "unreadable"
-    assert status.pop("raw/broken.jpg") == "left out"
-    assert sorted(status.values()) == ["kept", "kept", "kept", "left out"]
-    assert f"raw/{hostile}" in status
-    for row, cell in zip(rows, cells, strict=True):
-        assert cell["source"] == row["source"]
-        assert cell["width"] == ("" if row["width"] is None else str(row["width"]))
-        assert not any(value[:1] in tuple("=+-@\t\r\n") and not _number(value) for value in cell.values())
-    (texts,) = [cell["text"] for cell in cells if cell["source"] == "raw/s1.png"]
-    assert texts == "'=SUM(A1), -x"
-    assert "no table" in person.types("export", "table.xls", expect=2).err
-
-
-def _number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
-@pytest.mark.parametrize("command", [("select",), ("export", "t.csv"), ("review", "page.html"), ("status",)])
-def test_every_answer_is_one_json_object(person: Person, command: tuple[str, ...]) -> None:
-    scenes(person, 2)
-    ingest(person)
-    assert person.types(*command, "--json").json

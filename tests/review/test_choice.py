@@ -81,6 +81,21 @@ def test_what_a_decision_can_bring_back_names_the_command_and_nothing_else_does(
     }
 
 
+def test_what_has_no_square_cannot_be_brought_back() -> None:
+    items = (
+        LeftOut(("raw/a.jpg",), "picture", "too_small", "it is 3x3", "00001-a"),
+        LeftOut(("raw/b.jpg",), "caption.blip", "crashed", "its worker ended", "00002-b"),
+    )
+    assert [item["undo"] for item in page_data(Selection((), items), {})["left"]] == ["", ""]
+
+
+def test_a_picture_of_the_set_that_a_model_failed_on_is_in_its_group_once(make: Any) -> None:
+    cat = make.example()
+    left = (LeftOut(cat.sources, "caption.blip", "crashed", "its worker ended", cat.name),)
+    [group] = page_data(Selection((cat,), left, (make.twins(cat),)), {})["groups"]
+    assert [(member["picture"], member["left"]) for member in group["members"]] == [(0, None)]
+
+
 @given(st.text(min_size=1))
 def test_the_command_names_the_picture_whatever_it_is_called(name: str) -> None:
     item = LeftOut(("raw/a.jpg",), "select", "duplicate", "", name, "square")
@@ -117,7 +132,7 @@ def candidate(make: Any, number: int, scene: int, part: int) -> Candidate:
     first, second, third, fourth = (int(word) for word in rng.integers(0, 2**63, 4))
     look_D = np.random.default_rng(100 + number).normal(size=24).astype(np.float32)
     tint = tuple(rng.integers(-20, 20, 32).tolist())
-    seen = Appearance.of(f"{scene}", Fingerprint((first, second, third, fourth), tint), look_D)
+    seen = Appearance.of(f"{scene:064x}", Fingerprint((first, second, third, fourth), tint), look_D)
     fact = replace(make.picture, measures=make.measures)
     return Candidate(
         f"id{number}", 1 if part else number, ("raw/a.png",), fact, f"c{number}", part=part, appearance=seen
