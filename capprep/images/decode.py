@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image, ImageColor, ImageFile, JpegImagePlugin, TiffImagePlugin
 
 from capprep.errors import ConfigError
-from capprep.images import Box, Pixels, colour, jpeg, png
+from capprep.images import Box, Pixels, colour, fast, jpeg, png
 from capprep.images.containers import sniff
 from capprep.images.opening import check_shape, opened, orientation, silenced
 from capprep.images.unusable import Unusable
@@ -152,15 +152,24 @@ def decode(
         deep = image.format in ("PNG", "TIFF") and colour.has_low_bytes(image)
         deep = deep or image.mode.startswith("I")
         in_bands = head.width * head.height > (_DEEP_BAND_ABOVE if deep else _BAND_ABOVE) and png.splits(image, content)
-        reduction = 1 if in_bands else _load(image, content, head, short_side)
+        reduction, average = 1, 1
+        loaded: Image.Image | Pixels = image
+        if isinstance(image, JpegImagePlugin.JpegImageFile):
+            reduction = _reduction(min(head.width, head.height), short_side)
+            loaded = _jpeg(image, content, reduction)
+        elif not in_bands:
+            loaded = _load(image, content)
         width, height = _upright_size(image, head)
         check_shape(width, height)
-        average = 1
         if head.format not in ("JPEG", "MPO") and width * height > _REDUCE_ABOVE:
             average = reduction = _reduction(min(width, height), short_side)
-        eight = _eight_bit(image, content, index) if deep and not in_bands else image
-        bands = _png_bands(image, content) if in_bands else _bands(eight)
-        stored_HWC, covered, convert = _pixels(bands, image.size, below, average)
+        if isinstance(loaded, np.ndarray) and (plain := colour.Converter(image, below)).changes_nothing:
+            stored_HWC, covered, convert = loaded, 0.0, plain
+        else:
+            whole = _as_image(loaded, image)
+            eight = _eight_bit(image, content, index) if deep and not in_bands else whole
+            bands = _png_bands(image, content) if in_bands else _bands(eight)
+            stored_HWC, covered, convert = _pixels(bands, whole.size, below, average)
     notes = (*head.notes, *convert.notes, *_frame_notes(head, index), *_grey_tail(stored_HWC, head))
     turn = _turn_left(head)
     pixels_HWC = _turned(stored_HWC, turn)
@@ -241,32 +250,49 @@ def _reduction(side: int, wanted: int | None) -> int:
     return next((by for by, times in _LEFT.items() if wanted is not None and side >= times * wanted * by), 1)
 
 
-def _load(image: Image.Image, content: bytes, head: Header, short_side: int | None) -> int:
-    """Decode the pixels of the frame that was sought; returns by how much a JPEG's were reduced on the way."""
-    # Pillow turns a TIFF by what XMP says where EXIF says nothing
-    image.info.pop("xmp", None)
-    reduction = 1
-    if isinstance(image, JpegImagePlugin.JpegImageFile):
-        layout = jpeg.layout(content)
-        if layout.scans > MAX_SCANS:
-            raise Unusable(
-                "too_large", f"its {layout.scans} scans take too long to go through; the limit is {MAX_SCANS}"
-            )
-        if not layout.whole:
-            raise Unusable("truncated", "the file ends before the picture does")
-        reduction = _reduction(min(head.width, head.height), short_side)
+def _jpeg(image: JpegImagePlugin.JpegImageFile, content: bytes, reduction: int) -> Image.Image | Pixels:
+    """A JPEG's pixels as stored, both sides divided by the reduction."""
+    layout = jpeg.layout(content)
+    if layout.scans > MAX_SCANS:
+        raise Unusable("too_large", f"its {layout.scans} scans take too long to go through; the limit is {MAX_SCANS}")
+    if not layout.whole:
+        raise Unusable("truncated", "the file ends before the picture does")
+    loaded: Image.Image | Pixels | None = fast.jpeg_pixels(image, content, reduction)
+    if loaded is None:
         image.draft(None, (max(1, image.width // reduction), max(1, image.height // reduction)))
         image.load()
-        # where picture data is missing before the end mark, decoders go on in silence with middle grey
-        last = np.asarray(image.crop((image.width - 1, image.height - 1, image.width, image.height)))
-        if ((last == 127) | (last == 128)).all() and _data_ends_early(content, layout.end):
-            raise Unusable("truncated", "the picture's data ends before the picture does")
-    elif isinstance(image, TiffImagePlugin.TiffImageFile):
+        loaded = image
+    # where picture data is missing before the end mark, decoders go on in silence with middle grey
+    if isinstance(loaded, np.ndarray):
+        last = loaded[-1, -1]
+    else:
+        last = np.asarray(loaded.crop((loaded.width - 1, loaded.height - 1, loaded.width, loaded.height)))
+    if ((last == 127) | (last == 128)).all() and _data_ends_early(content, layout.end):
+        raise Unusable("truncated", "the picture's data ends before the picture does")
+    return loaded
+
+
+def _load(image: ImageFile.ImageFile, content: bytes) -> Image.Image | Pixels:
+    """The pixels of the frame that was sought, of what is no JPEG."""
+    # Pillow turns a TIFF by what XMP says where EXIF says nothing
+    image.info.pop("xmp", None)
+    if image.format == "PNG" and (pixels := fast.png_pixels(image, content)) is not None:
+        return pixels
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
         with silenced():
             image.load()
     else:
         image.load()
-    return reduction
+    return image
+
+
+def _as_image(loaded: Image.Image | Pixels, opened: Image.Image) -> Image.Image:
+    """Loaded pixels as a picture that knows what the file says of its colours."""
+    if isinstance(loaded, Image.Image):
+        return loaded
+    picture = Image.fromarray(loaded)
+    picture.info = opened.info.copy()
+    return picture
 
 
 def _data_ends_early(content: bytes, end: int) -> bool:

@@ -25,6 +25,10 @@ _LOBES = 3
 _BLOCK = 4_000_000
 """Input values taken at a time, so that no picture is ever held as floats as a whole."""
 _TINY = 1e-6
+_ROWS = 4
+"""Rows of the result that are made at a time."""
+_PRODUCT = 400_000
+"""Multiplications in one product of matrices."""
 
 
 def crop_resize(pixels_HWC: Pixels, box: Box, size: tuple[int, int], filter: Filter = "area") -> Pixels:
@@ -57,7 +61,10 @@ def crop_resize(pixels_HWC: Pixels, box: Box, size: tuple[int, int], filter: Fil
             return np.ascontiguousarray(region_HWC)
         if filter == "area" and min(across, down) >= 1:
             # the same mathematics as below, faster, but for whole pixels only
-            return np.asarray(cv2.resize(region_HWC, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+            if across.is_integer() and down.is_integer():
+                return np.asarray(cv2.resize(region_HWC, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+            rows_HWC = _area_rows(region_HWC, size[1])
+            return _rounded(np.asarray(cv2.resize(rows_HWC, size, interpolation=cv2.INTER_AREA), dtype=np.float32))
     weigh = _area if filter == "area" and min(across, down) >= 1 - _TINY else _lanczos
     return _resample(pixels_HWC, weigh(left, right, size[0], width), weigh(top, bottom, size[1], height))
 
@@ -66,6 +73,39 @@ def _whole(box: Box) -> tuple[int, int, int, int] | None:
     left, top, right, bottom = (round(edge) for edge in box)
     off = max(abs(edge - whole) for edge, whole in zip(box, (left, top, right, bottom), strict=True))
     return (left, top, right, bottom) if off < _TINY else None
+
+
+def _area_rows(region_HWC: Pixels, count: int) -> NDArray[np.float32]:
+    """A picture shrunk to `count` rows by the area filter, of full width.
+
+    A few rows of the result are a small matrix times a few rows of the picture. In all OpenCV's own area filter takes
+    nearly three times as long, most of it for the rows.
+    """
+    height, width, _ = region_HWC.shape
+    step = height / count
+    taken = min(height, math.ceil(_ROWS * step) + 1)
+    blocks = -(-count // _ROWS)
+    first_B = np.minimum(np.floor(np.arange(blocks) * _ROWS * step).astype(np.int64), height - taken)
+    row_BOC = np.arange(blocks * _ROWS).reshape(blocks, _ROWS, 1)
+    line_BON = (first_B[:, None] + np.arange(taken))[:, None]
+    weight_BON = np.minimum((row_BOC + 1) * step, line_BON + 1) - np.maximum(row_BOC * step, line_BON)
+    weight_BON = (np.maximum(weight_BON, 0) / step).astype(np.float32)
+    rows = np.empty((blocks * _ROWS, width * 3), dtype=np.float32)
+    lines = np.ascontiguousarray(region_HWC).reshape(height, -1)
+    # not more at a time: beyond it the product would be shared out to threads, which takes longer
+    part = max(1, _PRODUCT // (_ROWS * taken))
+    for number, first in enumerate(first_B):
+        taken_NW = lines[first : first + taken].astype(np.float32)
+        place = slice(number * _ROWS, (number + 1) * _ROWS)
+        for left in range(0, width * 3, part):
+            np.matmul(weight_BON[number], taken_NW[:, left : left + part], out=rows[place, left : left + part])
+    return rows[:count].reshape(count, width, 3)
+
+
+def _rounded(values_HWC: NDArray[np.float32]) -> Pixels:
+    np.rint(values_HWC, out=values_HWC)
+    np.clip(values_HWC, 0, 255, out=values_HWC)
+    return values_HWC.astype(np.uint8)
 
 
 def _area(low: float, high: float, count: int, length: int) -> Weights:
@@ -113,9 +153,7 @@ def _resample(pixels_HWC: Pixels, across: Weights, down: Weights) -> Pixels:
         source = np.ascontiguousarray(pixels_HWC[top:bottom, left:right]).reshape(bottom - top, -1)
         rows_HWC[first : first + block] = (part[:, top:bottom] @ source.astype(np.float32)).reshape(-1, width, 3)
     columns_WHC = (across[:, left:right] @ rows_HWC.transpose(1, 0, 2).reshape(width, -1)).reshape(-1, height, 3)
-    np.rint(columns_WHC, out=columns_WHC)
-    np.clip(columns_WHC, 0, 255, out=columns_WHC)
-    return np.ascontiguousarray(columns_WHC.astype(np.uint8).transpose(1, 0, 2))
+    return np.ascontiguousarray(_rounded(columns_WHC).transpose(1, 0, 2))
 
 
 def encode_png(pixels_HWC: Pixels) -> bytes:

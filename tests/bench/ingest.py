@@ -37,7 +37,7 @@ from capprep.images.resize import Filter, crop_resize, encode_png
 # what only a part needs is imported there: worker processes import this file too
 
 SIZE = 512
-JOBS = "--workers"
+JOBS = "--jobs"
 """The option for the number of processes."""
 
 Figures = dict[str, float]
