@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Self
 
-from capprep.stage import Failure, Outcome, Reader, Row, Runtime, Stage
+from capprep.stage import Failure, Outcome, Reader, Row, Runtime, Stage, learn
 
 CRASHED = Failure(
     "crashed", "reading it killed the worker process twice: it is broken, or needs too much memory", retry=True
@@ -40,6 +40,11 @@ class LocalEngine:
     runtime: Runtime = field(default_factory=Runtime)
     workers: int = 0
 
+    @property
+    def reads_files(self) -> bool:
+        """Whether contents on disk should be left there: sending them to another process takes longer than reading."""
+        return self.workers > 0
+
     def __call__(self, stage: Stage, batches: Iterable[Batch]) -> Iterator[tuple[Batch, Sequence[Outcome]]]:
         """Yield each batch with its outcomes, in order."""
         if self.workers > 0:
@@ -49,7 +54,7 @@ class LocalEngine:
         for batch in batches:
             # loaded with the first batch: where nothing is missing no model is read
             read = read or stage.load(self.runtime)
-            yield batch, read(batch)
+            yield batch, learn(read, batch)
 
     def _in_processes(self, stage: Stage, batches: Iterable[Batch]) -> Iterator[tuple[Batch, Sequence[Outcome]]]:
         """As many batches under way as keep every worker busy, and no more: memory stays bounded."""
@@ -77,7 +82,7 @@ class LocalEngine:
             pool.shutdown(wait=True, cancel_futures=True)
 
     def _has_room(self, pending: Iterable[tuple[Batch, object]]) -> bool:
-        under_way = [sum(len(row.content or b"") for row in batch) for batch, _ in pending]
+        under_way = [sum(row.size for row in batch) for batch, _ in pending]
         return len(under_way) < self.workers * (AHEAD if sum(under_way) < MAX_BYTES_AHEAD else 1)
 
     def _one_by_one(
@@ -162,4 +167,4 @@ def _loaded(stage: Stage, runtime: Runtime) -> Reader:
 
 def _work(stage: Stage, runtime: Runtime, batch: Batch) -> Sequence[Outcome]:
     """In a worker: learn the facts of a batch, loading the stage with the first one."""
-    return _loaded(stage, runtime)(batch)
+    return learn(_loaded(stage, runtime), batch)

@@ -12,7 +12,7 @@ from typing import Any
 
 from capprep.engines.local import CRASHED
 from capprep.errors import MissingExtra
-from capprep.stage import Outcome, Reader, Row, Runtime, Stage
+from capprep.stage import Outcome, Reader, Row, Runtime, Stage, learn
 
 Batch = Sequence[Row]
 
@@ -24,7 +24,7 @@ class _Worker:
         self._read: Reader = stage.load(runtime)
 
     def work(self, batch: Batch) -> list[Outcome]:
-        return list(self._read(batch))
+        return learn(self._read, batch)
 
 
 @dataclass(frozen=True)

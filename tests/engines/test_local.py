@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import os
 import signal
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import ClassVar
 
+import pytest
+
 from capprep.engines.local import AHEAD, CRASHED, MAX_BYTES_AHEAD, LocalEngine
-from capprep.stage import Outcome, Reader, Row, Runtime, Stage, Value
+from capprep.stage import Failure, OnDisk, Outcome, Reader, Row, Runtime, Stage, Value
 from capprep.stages.picture import Picture
 
 
@@ -134,3 +139,38 @@ def test_small_contents_are_taken_ahead_but_not_all_of_them() -> None:
         assert len(taken) - done <= 2 * AHEAD
         if done == 50:
             break
+
+
+@dataclass(frozen=True)
+class Length(Stage):
+    """Learns how long the content is."""
+
+    name: ClassVar[str] = "length"
+    version: ClassVar[int] = 1
+
+    def load(self, runtime: Runtime) -> Reader:
+        return partial(_lengths)
+
+
+def _lengths(rows: Sequence[Row]) -> list[Outcome]:
+    return [Value({"length": len(row.content or b"")}) for row in rows]
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_contents_on_disk_are_read_where_the_work_is_done_and_must_be_what_was_hashed(
+    workers: int, tmp_path: Path
+) -> None:
+    rows = []
+    for name in ("whole", "changed", "gone", "folder"):
+        path = tmp_path / name
+        path.write_bytes(name.encode())
+        rows.append(Row(name, on_disk=OnDisk(str(path), hashlib.sha256(name.encode()).hexdigest(), len(name))))
+    (tmp_path / "changed").write_bytes(b"CHANGED")
+    (tmp_path / "gone").unlink()
+    (tmp_path / "folder").unlink()
+    (tmp_path / "folder").mkdir()
+    ((_, outcomes),) = LocalEngine(workers=workers)(Length(), [[*rows, Row("here", b"12")]])
+    assert [outcomes[0], outcomes[4]] == [Value({"length": 5}), Value({"length": 2})]
+    for outcome in outcomes[1:4]:
+        assert isinstance(outcome, Failure)
+        assert (outcome.reason, outcome.retry) == ("unreadable", True)
