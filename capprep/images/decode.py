@@ -163,13 +163,15 @@ def decode(
         check_shape(width, height)
         if head.format not in ("JPEG", "MPO") and width * height > _REDUCE_ABOVE:
             average = reduction = _reduction(min(width, height), short_side)
-        if isinstance(loaded, np.ndarray) and (plain := colour.Converter(image, below)).changes_nothing:
+        plain = colour.Converter(image, below) if isinstance(loaded, np.ndarray) and average == 1 else None
+        if isinstance(loaded, np.ndarray) and plain is not None and plain.changes_nothing:
             stored_HWC, covered, convert = loaded, 0.0, plain
         else:
-            whole = _as_image(loaded, image)
-            eight = _eight_bit(image, content, index) if deep and not in_bands else whole
-            bands = _png_bands(image, content) if in_bands else _bands(eight)
-            stored_HWC, covered, convert = _pixels(bands, whole.size, below, average)
+            size = image.size if isinstance(loaded, Image.Image) else (loaded.shape[1], loaded.shape[0])
+            if deep and not in_bands:
+                loaded = _eight_bit(image, content, index)
+            bands = _png_bands(image, content) if in_bands else _bands(loaded, image)
+            stored_HWC, covered, convert = _pixels(bands, size, below, average)
     notes = (*head.notes, *convert.notes, *_frame_notes(head, index), *_grey_tail(stored_HWC, head))
     turn = _turn_left(head)
     pixels_HWC = _turned(stored_HWC, turn)
@@ -276,7 +278,8 @@ def _load(image: ImageFile.ImageFile, content: bytes) -> Image.Image | Pixels:
     """The pixels of the frame that was sought, of what is no JPEG."""
     # Pillow turns a TIFF by what XMP says where EXIF says nothing
     image.info.pop("xmp", None)
-    if image.format == "PNG" and (pixels := fast.png_pixels(image, content)) is not None:
+    faster = {"PNG": fast.png_pixels, "WEBP": fast.webp_pixels}.get(image.format or "")
+    if faster is not None and (pixels := faster(image, content)) is not None:
         return pixels
     if isinstance(image, TiffImagePlugin.TiffImageFile):
         with silenced():
@@ -284,15 +287,6 @@ def _load(image: ImageFile.ImageFile, content: bytes) -> Image.Image | Pixels:
     else:
         image.load()
     return image
-
-
-def _as_image(loaded: Image.Image | Pixels, opened: Image.Image) -> Image.Image:
-    """Loaded pixels as a picture that knows what the file says of its colours."""
-    if isinstance(loaded, Image.Image):
-        return loaded
-    picture = Image.fromarray(loaded)
-    picture.info = opened.info.copy()
-    return picture
 
 
 def _data_ends_early(content: bytes, end: int) -> bool:
@@ -348,14 +342,19 @@ def _band_rows(width: int) -> int:
     return max(8, _BAND_PIXELS // width // 8 * 8)
 
 
-def _bands(image: Image.Image) -> Iterator[Image.Image]:
-    """A loaded picture of 8 bits from top to bottom; a small one in one piece."""
-    width, height = image.size
-    if width * height <= _BAND_ABOVE:
-        yield image
-        return
-    for top in range(0, height, _band_rows(width)):
-        yield image.crop((0, top, width, min(top + _band_rows(width), height)))
+def _bands(loaded: Image.Image | Pixels, opened: Image.Image) -> Iterator[Image.Image]:
+    """Loaded pixels of 8 bits from top to bottom, with what the file says of their colours; few in one piece."""
+    height, width = loaded.shape[:2] if isinstance(loaded, np.ndarray) else loaded.size[::-1]
+    rows = height if width * height <= _BAND_ABOVE else _band_rows(width)
+    for top in range(0, height, rows):
+        if isinstance(loaded, np.ndarray):
+            band = Image.fromarray(loaded[top : top + rows])
+            band.info = opened.info.copy()
+            yield band
+        elif rows == height:
+            yield loaded
+        else:
+            yield loaded.crop((0, top, width, min(top + rows, height)))
 
 
 def _png_bands(image: ImageFile.ImageFile, content: bytes) -> Iterator[Image.Image]:
