@@ -6,15 +6,17 @@ import hashlib
 import time
 from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Protocol
 
+from capprep.blobs import Blobs
 from capprep.engines import Engine
 from capprep.images.entries import Entry, split
 from capprep.images.files import Opener, revisit, sha256
 from capprep.images.unusable import Unusable
 from capprep.sources import Source
-from capprep.stage import Cut, Failure, OnDisk, Row, Stage
+from capprep.stage import Cut, Failure, Kept, OnDisk, Outcome, Reader, Row, Runtime, Stage, Value
 from capprep.workspace import Workspace
 
 
@@ -122,6 +124,34 @@ def run_cuts(
     return tally
 
 
+@dataclass(frozen=True)
+class _Keeping:
+    """A stage whose large parts are kept where they are made: sending them back would take longer.
+
+    Blobs are named by their content and written whole, so it does not matter who writes them, nor how often.
+    """
+
+    stage: Stage
+    blobs: Blobs
+
+    def load(self, runtime: Runtime) -> Reader:
+        """See `Stage.load`."""
+        return partial(_kept, self.stage.load(runtime), self.blobs)
+
+
+def _kept(reader: Reader, blobs: Blobs, rows: Sequence[Row]) -> list[Outcome]:
+    return [
+        replace(outcome, blobs={name: _add(blobs, blob) for name, blob in outcome.blobs.items()})
+        if isinstance(outcome, Value)
+        else outcome
+        for outcome in reader(rows)
+    ]
+
+
+def _add(blobs: Blobs, blob: bytes | Kept) -> Kept:
+    return blob if isinstance(blob, Kept) else Kept(blobs.add(blob))
+
+
 def _compute(
     workspace: Workspace,
     stage: Stage,
@@ -135,7 +165,8 @@ def _compute(
 ) -> None:
     started = time.perf_counter()
     watch(stage.name, tally.known, total)
-    for batch, outcomes in engine(stage, _batches(rows, size)):
+    working = _Keeping(stage, workspace.blobs) if getattr(engine, "reads_files", False) else stage
+    for batch, outcomes in engine(working, _batches(rows, size)):
         workspace.record(key, batch, outcomes)
         tally.computed += len(batch)
         tally.failed.update(outcome.reason for outcome in outcomes if isinstance(outcome, Failure))

@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Protocol
 
 from capprep.config import Config
 from capprep.images.files import read
@@ -98,11 +98,22 @@ class Row:
 
 
 @dataclass(frozen=True)
+class Kept:
+    """A large part that was kept where it was made.
+
+    Attributes:
+        sha256: Of its bytes, hex.
+    """
+
+    sha256: str
+
+
+@dataclass(frozen=True)
 class Value:
-    """What a stage learnt about one subject: small data as JSON, large parts as bytes."""
+    """What a stage learnt about one subject: small data as JSON, large parts as bytes or as kept already."""
 
     data: Mapping[str, Json]
-    blobs: Mapping[str, bytes] = field(default_factory=dict)
+    blobs: Mapping[str, bytes | Kept] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -123,6 +134,15 @@ class Failure:
 Outcome = Value | Failure
 Reader = Callable[[Sequence[Row]], Sequence[Outcome]]
 """Learns one fact for each row of a batch: as many outcomes, in the same order."""
+
+
+class Loads(Protocol):
+    """What an engine runs: a stage, or one that more is done for. Equal ones load the same."""
+
+    def __hash__(self) -> int: ...
+
+    def load(self, runtime: Runtime) -> Reader:
+        """See `Stage.load`."""
 
 
 def learn(reader: Reader, rows: Sequence[Row]) -> list[Outcome]:

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Self
 
-from capprep.stage import Failure, Outcome, Reader, Row, Runtime, Stage, learn
+from capprep.stage import Failure, Loads, Outcome, Reader, Row, Runtime, learn
 
 CRASHED = Failure(
     "crashed", "reading it killed the worker process twice: it is broken, or needs too much memory", retry=True
@@ -45,7 +45,7 @@ class LocalEngine:
         """Whether contents on disk should be left there: sending them to another process takes longer than reading."""
         return self.workers > 0
 
-    def __call__(self, stage: Stage, batches: Iterable[Batch]) -> Iterator[tuple[Batch, Sequence[Outcome]]]:
+    def __call__(self, stage: Loads, batches: Iterable[Batch]) -> Iterator[tuple[Batch, Sequence[Outcome]]]:
         """Yield each batch with its outcomes, in order."""
         if self.workers > 0:
             yield from self._in_processes(stage, batches)
@@ -56,7 +56,7 @@ class LocalEngine:
             read = read or stage.load(self.runtime)
             yield batch, learn(read, batch)
 
-    def _in_processes(self, stage: Stage, batches: Iterable[Batch]) -> Iterator[tuple[Batch, Sequence[Outcome]]]:
+    def _in_processes(self, stage: Loads, batches: Iterable[Batch]) -> Iterator[tuple[Batch, Sequence[Outcome]]]:
         """As many batches under way as keep every worker busy, and no more: memory stays bounded."""
         pending: deque[tuple[Batch, Future[Sequence[Outcome]]]] = deque()
         pool = _pool(self.workers)
@@ -86,7 +86,7 @@ class LocalEngine:
         return len(under_way) < self.workers * (AHEAD if sum(under_way) < MAX_BYTES_AHEAD else 1)
 
     def _one_by_one(
-        self, stage: Stage, lost: Iterable[tuple[Batch, Future[Sequence[Outcome]]]]
+        self, stage: Loads, lost: Iterable[tuple[Batch, Future[Sequence[Outcome]]]]
     ) -> Iterator[tuple[Batch, Sequence[Outcome]]]:
         """What was done before the pool broke, and every other row alone: one that kills costs only itself."""
         with _Alone(stage, self.runtime) as alone:
@@ -98,7 +98,7 @@ class LocalEngine:
 class _Alone:
     """One process that reads one row at a time, and another in its place when that has died."""
 
-    def __init__(self, stage: Stage, runtime: Runtime) -> None:
+    def __init__(self, stage: Loads, runtime: Runtime) -> None:
         self._stage = stage
         self._runtime = runtime
         self._process = _pool(1)
@@ -131,7 +131,7 @@ def _pool(workers: int) -> ProcessPoolExecutor:
     return ProcessPoolExecutor(workers, mp_context=context, initializer=_ignore_interrupts)
 
 
-def _submit(pool: ProcessPoolExecutor, stage: Stage, runtime: Runtime, batch: Batch) -> Future[Sequence[Outcome]]:
+def _submit(pool: ProcessPoolExecutor, stage: Loads, runtime: Runtime, batch: Batch) -> Future[Sequence[Outcome]]:
     """A batch handed to the pool; where the pool is already broken, a future that says so when it is asked."""
     try:
         with _without_interrupts():
@@ -161,10 +161,10 @@ def _ignore_interrupts() -> None:
 
 
 @functools.lru_cache(maxsize=1)
-def _loaded(stage: Stage, runtime: Runtime) -> Reader:
+def _loaded(stage: Loads, runtime: Runtime) -> Reader:
     return stage.load(runtime)
 
 
-def _work(stage: Stage, runtime: Runtime, batch: Batch) -> Sequence[Outcome]:
+def _work(stage: Loads, runtime: Runtime, batch: Batch) -> Sequence[Outcome]:
     """In a worker: learn the facts of a batch, loading the stage with the first one."""
     return learn(_loaded(stage, runtime), batch)
