@@ -58,20 +58,39 @@ class Adopted:
         return bool(self.edited or self.withdrawn)
 
 
-def adopt(workspace: Workspace, named: Callable[[str], str | None]) -> Adopted:
+@dataclass(frozen=True)
+class Look:
+    """What is in `dataset/` at one moment.
+
+    Attributes:
+        written: The files as they were last written, by name.
+        there: Size and time of each file that is there.
+    """
+
+    written: Mapping[str, Written]
+    there: Mapping[str, tuple[int, int]]
+
+
+def look(workspace: Workspace) -> Look:
+    """See what is in `dataset/`."""
+    return Look(workspace.written(), _listing(workspace))
+
+
+def adopt(workspace: Workspace, seen: Look, named: Callable[[str], str | None]) -> Adopted:
     """Turn what a person changed in `dataset/` into decisions.
 
     A file is a person's where it differs from what was written there last, or where nothing was.
 
     Args:
         workspace: Where.
+        seen: What is there.
         named: Gives the id of the picture whose files have a stem, or None; asked for files never written before.
 
     Raises:
         DatasetError: What a person left there is no UTF-8 text, or no square picture.
     """
     edited, withdrawn = [], []
-    written, there = workspace.written(), _listing(workspace)
+    written, there = seen.written, seen.there
     for name, status in there.items():
         stem, suffix = os.path.splitext(name)  # noqa: PTH122 - twice as fast, and there are thousands
         file = written.get(name)
@@ -119,8 +138,8 @@ class _Plan:
         return Rendered(written, len(self.wanted) - written, removed, self.foreign)
 
 
-def _plan(workspace: Workspace, selection: Selection) -> _Plan:
-    known, there = workspace.written(), _listing(workspace)
+def _plan(workspace: Workspace, selection: Selection, seen: Look) -> _Plan:
+    known, there = seen.written, seen.there
     wanted = {name: (example, digest) for example in selection.training for name, digest in _files(example)}
     due = [
         name
@@ -136,20 +155,27 @@ def _plan(workspace: Workspace, selection: Selection) -> _Plan:
 
 def foresee(workspace: Workspace, selection: Selection) -> Rendered:
     """What `render` would do; nothing is written."""
-    plan = _plan(workspace, selection)
+    plan = _plan(workspace, selection, look(workspace))
     return plan.rendered(len(plan.due), len(plan.stale))
 
 
-def render(workspace: Workspace, selection: Selection) -> Rendered:
+def render(workspace: Workspace, selection: Selection, seen: Look | None = None) -> Rendered:
     """Make `dataset/` what the selection says, after `adopt` has seen to a person's edits.
 
     Every file is written whole; a crash leaves the old or the new one, and which of the two is known. A file
     that a person changes while this runs is left alone, for the next `adopt`.
+
+    Args:
+        workspace: Where.
+        selection: What should be there.
+        seen: What is there, to save looking again where nothing was adopted since.
     """
     workspace.dataset.mkdir(exist_ok=True)
-    for left_behind in workspace.dataset.glob(TEMPORARY_PREFIX + "*"):
-        left_behind.unlink()
-    plan = _plan(workspace, selection)
+    seen = seen or look(workspace)
+    for name in seen.there:
+        if name.startswith(TEMPORARY_PREFIX):
+            (workspace.dataset / name).unlink(missing_ok=True)
+    plan = _plan(workspace, selection, seen)
     removed = _remove(workspace, plan.stale)
     known = plan.known
     if not plan.due:

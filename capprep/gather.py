@@ -90,8 +90,7 @@ def unreadable(workspace: Workspace) -> list[LeftOut]:
     """Files that could not be opened at all."""
     return [
         LeftOut((shown(workspace, source),), "source", source.reason, source.message)
-        for source in workspace.sources
-        if source.id is None
+        for source in workspace.sources.unreadable()
     ]
 
 

@@ -91,7 +91,8 @@ def ingest(
     skip = (workspace.dataset, workspace.runs, workspace.folder)
     found = {entry.key: entry for entry in scan(places, skip=skip, recursive=recursive)}
     # what was ingested before from elsewhere; all of an archive lies at one path
-    for path in {split_key(source.key)[0]: None for source in workspace.sources if source.key not in found}:
+    absent = [source.key for source in workspace.sources if source.key not in found]
+    for path in {split_key(each)[0]: None for each in absent}:
         for entry in revisit(path):
             found.setdefault(entry.key, entry)
     if not found and not workspace.sources.pictures():
@@ -99,7 +100,7 @@ def ingest(
             f"there is no picture file in {', '.join(map(str, places))}",
             f"these are looked for: {' '.join(sorted(SUFFIXES))}, and archives: {' '.join(archives.SUFFIXES)}",
         )
-    gone = [source.key for source in workspace.sources if source.key not in found]
+    gone = [each for each in absent if each not in found]
     if gone:
         workspace.sources.forget(gone)
     _set_policy(workspace, policy)
@@ -210,7 +211,7 @@ def score(
     """
     _set_policy(workspace, policy)
     pictures = _candidates(workspace)
-    first = _adopted(workspace, pictures)
+    first = _adopted(workspace, pictures, dataset.look(workspace))
     kept = curate(pictures, workspace.decisions(), current_policy(workspace)).kept
     chosen = [candidate for candidate in pictures if candidate.id in kept]
     workspace.set_texts(vocabulary(chosen, workspace.decisions()))
@@ -234,10 +235,11 @@ def refresh(workspace: Workspace, policy: Mapping[str, Any] | None = None) -> Re
     """
     _set_policy(workspace, policy)
     pictures = _candidates(workspace)
-    adopted = _adopted(workspace, pictures)
+    seen = dataset.look(workspace)
+    adopted = _adopted(workspace, pictures, seen)
     selection = _selected(workspace, _with_painted_mirrors(workspace, pictures))
     del pictures  # of thousands they take as much memory as the selection
-    return Refreshed(selection, dataset.render(workspace, selection), adopted)
+    return Refreshed(selection, dataset.render(workspace, selection, None if adopted else seen), adopted)
 
 
 def decide(workspace: Workspace, decisions: Sequence[Decision]) -> list[str]:
@@ -277,7 +279,7 @@ def selected(workspace: Workspace) -> Selection:
     return _selected(workspace, _candidates(workspace))
 
 
-def _adopted(workspace: Workspace, pictures: Sequence[Candidate]) -> dataset.Adopted:
+def _adopted(workspace: Workspace, pictures: Sequence[Candidate], seen: dataset.Look) -> dataset.Adopted:
     """See to a person's edits; whose they are does not depend on any verdict."""
 
     def named(stem: str) -> str | None:
@@ -287,7 +289,7 @@ def _adopted(workspace: Workspace, pictures: Sequence[Candidate]) -> dataset.Ado
         return names.get(stem) or (mirror_id(names[copied]) if copied in names else None)
 
     names: dict[str, str] = {}
-    return dataset.adopt(workspace, named)
+    return dataset.adopt(workspace, seen, named)
 
 
 def _selected(workspace: Workspace, pictures: Sequence[Candidate]) -> Selection:

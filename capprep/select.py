@@ -174,13 +174,7 @@ def select(
             continue
         words = words_of(candidate, decisions, policy)
         tags = _choices(candidate, words, (candidate.id, TEXT) in decisions, given, judgements, policy)
-        example = _example(candidate, candidate.picture, candidate.crop, words, tags, judgements, decisions)
-        example = replace(
-            example,
-            flaws=tuple(sentence for _, sentence in curation.flaws.get(candidate.id, ())),
-            sharper=curation.sharper.get(candidate.id),
-            chosen=curation.chosen.get(candidate.id, ""),
-        )
+        example = _example(candidate, candidate.picture, candidate.crop, words, tags, judgements, decisions, curation)
         examples.append(_with_mirror(example, candidate, decisions) if policy.mirror else example)
     return Selection(tuple(examples), (*unreadable, *curation.left_out), curation.groups)
 
@@ -214,6 +208,7 @@ def _example(
     tags: tuple[TagChoice, ...],
     judgements: Judgements,
     decisions: Decisions,
+    curation: Curation,
 ) -> Example:
     written = decisions.get((candidate.id, TEXT))
     known = candidate.caption is not None or candidate.tags is not None
@@ -235,6 +230,9 @@ def _example(
         pixels_edited=own is not None,
         suffix=suffix,
         replaced=captioned if captioned != words.caption else None,
+        flaws=tuple(sentence for _, sentence in curation.flaws.get(candidate.id, ())),
+        sharper=curation.sharper.get(candidate.id),
+        chosen=curation.chosen.get(candidate.id, ""),
     )
 
 

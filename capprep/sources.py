@@ -80,7 +80,20 @@ class Sources:
 
     def __iter__(self) -> Iterator[Source]:
         """Every file known, in the order in which their paths are stored."""
-        rows = self.db.execute("SELECT path, id, bytes, mtime_ns, reason, message FROM source ORDER BY path")
+        return self._found("")
+
+    def unreadable(self) -> Iterator[Source]:
+        """The files that could not be read."""
+        return self._found("WHERE id IS NULL")
+
+    def of(self, picture: str) -> Iterator[Source]:
+        """The files with this content."""
+        return self._found("WHERE id = ?", picture)
+
+    def _found(self, where: str, *values: str) -> Iterator[Source]:
+        rows = self.db.execute(
+            f"SELECT path, id, bytes, mtime_ns, reason, message FROM source {where} ORDER BY path", values
+        )
         base = os.fsencode(self.root) + b"/"
         for path, *rest in rows:
             yield Source(path if path.startswith(b"/") else base + path, *rest)
@@ -114,12 +127,6 @@ class Sources:
         """Forget files that are no longer there; what was learnt of their pictures is kept for their return."""
         with self.transaction():
             self.db.executemany("DELETE FROM source WHERE path = ?", [(self._column(key),) for key in keys])
-
-    def of(self, picture: str) -> list[Source]:
-        """The files with this content."""
-        rows = self.db.execute("SELECT path, id, bytes, mtime_ns, reason, message FROM source WHERE id = ?", (picture,))
-        base = os.fsencode(self.root) + b"/"
-        return [Source(path if path.startswith(b"/") else base + path, *rest) for path, *rest in rows]
 
     def pictures(self) -> set[str]:
         """The id of each picture that has a source."""

@@ -65,7 +65,9 @@ def selection(workspace: Workspace, *texts: str | None) -> Selection:
 
 
 def adopt(workspace: Workspace, selection: Selection) -> dataset.Adopted:
-    return dataset.adopt(workspace, {example.name: example.id for example in selection.examples}.get)
+    return dataset.adopt(
+        workspace, dataset.look(workspace), {example.name: example.id for example in selection.examples}.get
+    )
 
 
 def refresh(workspace: Workspace, *texts: str | None) -> tuple[dataset.Adopted, dataset.Rendered]:

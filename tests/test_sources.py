@@ -49,7 +49,7 @@ def test_a_picture_is_there_as_long_as_one_of_its_files_is(tmp_path: Path) -> No
         workspace.sources.add(two)
         assert sorted(each.key for each in workspace.sources.of(digest("same"))) == [each.key for each in two]
         workspace.sources.forget([two[0].key])
-        assert workspace.sources.of(digest("same")) == [two[1]]
+        assert list(workspace.sources.of(digest("same"))) == [two[1]]
         assert len(numbers(workspace)) == 1
         workspace.sources.forget([two[1].key])
         assert numbers(workspace) == {}

@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import io
 import math
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from scipy import sparse
 
 from capprep.images import Box, Pixels
 
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
 Filter = Literal["area", "lanczos"]
-Weights = sparse.csr_array
 Values = NDArray[np.float32]
 
 _LOBES = 3
@@ -123,7 +124,7 @@ def _rounded(values_HWC: NDArray[np.float32]) -> Pixels:
     return values_HWC.astype(np.uint8)
 
 
-def _lanczos(low: float, high: float, count: int, length: int) -> Weights:
+def _lanczos(low: float, high: float, count: int, length: int) -> csr_array:
     """For each of `count` equal parts of low..high, the value of the Lanczos window around its middle."""
     step = (high - low) / count
     stretch = max(step, 1.0)
@@ -135,8 +136,11 @@ def _lanczos(low: float, high: float, count: int, length: int) -> Weights:
     return _rows(pixel_ON, weight_ON, length)
 
 
-def _rows(pixel_ON: NDArray[np.int64], weight_ON: NDArray[np.float64], length: int) -> Weights:
+def _rows(pixel_ON: NDArray[np.int64], weight_ON: NDArray[np.float64], length: int) -> csr_array:
     """Sparse rows that add up to one; what falls outside the picture is left out."""
+    # it takes long to load, and most pictures need no Lanczos
+    from scipy import sparse
+
     weight_ON = np.where((pixel_ON >= 0) & (pixel_ON < length), weight_ON, 0.0)
     weight_ON /= weight_ON.sum(axis=1, keepdims=True)
     count, taps = pixel_ON.shape
@@ -145,7 +149,7 @@ def _rows(pixel_ON: NDArray[np.int64], weight_ON: NDArray[np.float64], length: i
     return sparse.csr_array((weight_ON.astype(np.float32).ravel(), column, row), shape=(count, length))
 
 
-def _resample(pixels_HWC: Pixels, across: Weights, down: Weights) -> Pixels:
+def _resample(pixels_HWC: Pixels, across: csr_array, down: csr_array) -> Pixels:
     """Both passes in float32: rows first, in blocks, then columns."""
     left, right = int(across.indices.min()), int(across.indices.max()) + 1
     height, width = down.shape[0], right - left
