@@ -27,16 +27,20 @@ class Blobs:
 
     def listing(self) -> set[str]:
         """The SHA-256 of everything kept."""
+        return {name for folder in self._folders() for name in os.listdir(folder)}  # noqa: PTH208 - names only
+
+    def _folders(self) -> list[str]:
         try:
-            folders = [folder.path for folder in os.scandir(self.folder) if folder.is_dir()]
+            return [folder.path for folder in os.scandir(self.folder) if folder.is_dir()]
         except FileNotFoundError:
-            return set()
-        return {name for folder in folders for name in os.listdir(folder)}  # noqa: PTH208 - names only
+            return []
 
     def sweep(self) -> None:
         """Take away what a killed process left half written; nobody else may be writing."""
-        for left_behind in self.folder.glob(f"*/{TEMPORARY_PREFIX}*"):
-            left_behind.unlink(missing_ok=True)
+        for folder in self._folders():
+            for name in os.listdir(folder):  # noqa: PTH208 - names only
+                if name.startswith(TEMPORARY_PREFIX):
+                    Path(folder, name).unlink(missing_ok=True)
 
     def path(self, digest: str) -> Path:
         """Where the bytes with this SHA-256 lie, or would lie."""
@@ -45,6 +49,9 @@ class Blobs:
 
 class NoBlobs(Blobs):
     """The same folder for somebody who must not write: what is added is named and forgotten."""
+
+    def sweep(self) -> None:
+        """Nothing is taken away."""
 
     def add(self, content: bytes) -> str:
         """The SHA-256 (hex) of bytes that are not kept."""

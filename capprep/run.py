@@ -172,6 +172,8 @@ def _compute(
         tally.failed.update(outcome.reason for outcome in outcomes if isinstance(outcome, Failure))
         watch(stage.name, tally.known + tally.computed, total)
     workspace.make_current(key)
+    if tally.computed and working is not stage:
+        workspace.blobs.sweep()  # what a worker was writing when it died
     watch(stage.name, total, total)
     tally.seconds = time.perf_counter() - started
 

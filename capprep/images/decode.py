@@ -259,7 +259,7 @@ def _jpeg(image: JpegImagePlugin.JpegImageFile, content: bytes, reduction: int) 
         raise Unusable("too_large", f"its {layout.scans} scans take too long to go through; the limit is {MAX_SCANS}")
     if not layout.whole:
         raise Unusable("truncated", "the file ends before the picture does")
-    loaded: Image.Image | Pixels | None = fast.jpeg_pixels(image, content, reduction)
+    loaded: Image.Image | Pixels | None = fast.jpeg_pixels(image, content, reduction) if layout.plain else None
     if loaded is None:
         image.draft(None, (max(1, image.width // reduction), max(1, image.height // reduction)))
         image.load()

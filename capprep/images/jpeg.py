@@ -26,12 +26,19 @@ class Layout:
         end: Where the end-of-image marker stands; -1 without one.
         bits_left: For each component, how many low bits of each of its 64 coefficients no scan has brought; None
             where nothing of the coefficient came.
+        interrupted: Whether any other marker than the end's follows the first scan.
     """
 
     precision: int = 0
     scans: int = 0
     end: int = -1
     bits_left: dict[int, list[int | None]] = field(default_factory=dict)
+    interrupted: bool = False
+
+    @property
+    def plain(self) -> bool:
+        """Whether one scan has everything and the end mark follows it: then decoders have nothing to disagree on."""
+        return self.whole and self.scans == 1 and not self.interrupted
 
     @property
     def whole(self) -> bool:
@@ -59,6 +66,7 @@ def layout(content: bytes) -> Layout:
         if marker == 0xD9:
             found.end = start
             return found
+        found.interrupted = found.scans > 0
         if marker in (0x01, 0xD8):
             continue
         size = int.from_bytes(content[at : at + 2], "big")

@@ -12,6 +12,7 @@ from PIL import Image
 from capprep.images.decode import decode
 from capprep.images.fast import jpeg_pixels, png_pixels, webp_pixels
 from capprep.images.opening import opened
+from capprep.images.unusable import Unusable
 
 from .mutations import encoded, texture
 
@@ -102,3 +103,18 @@ def test_a_file_that_ends_early_is_left_to_pillow_without_a_word(capfd: pytest.C
                 else:
                     jpeg_pixels(image, cut, 1)  # what is missing is looked for by others
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_jpeg_with_a_marker_among_its_data_is_as_broken_as_pillow_says() -> None:
+    content = encoded(texture(200, 200), "JPEG", quality=90)
+    refused = 0
+    for place in range(len(content) // 2, len(content) // 2 + 40):
+        broken = content[:place] + b"\xff\xd8" + content[place:]
+        try:
+            with Image.open(io.BytesIO(broken)) as image:
+                image.load()
+        except OSError:
+            refused += 1
+            with pytest.raises(Unusable):
+                decode(broken)
+    assert refused
