@@ -22,6 +22,9 @@ from capprep.workspace import Workspace, Written
 TEXT_SUFFIX = ".txt"
 WRITTEN_SUFFIXES = (*SUFFIXES.values(), TEXT_SUFFIX)
 
+_AT_ONCE = 500
+"""Files that are written before they are said to be."""
+
 _FORMATS = {".png": "PNG", ".webp": "WEBP"}
 
 
@@ -185,10 +188,14 @@ def render(workspace: Workspace, selection: Selection, seen: Look | None = None)
         Written(name, example.id, digest, known[name].digest if name in known else None)
         for name, (example, digest) in ((name, plan.wanted[name]) for name in plan.due)
     )
-    done = [_write(workspace, name, *plan.wanted[name], known.get(name)) for name in plan.due]
-    sync_folder(workspace.dataset)
-    workspace.set_written(file for file in done if file is not None)
-    return plan.rendered(sum(file is not None for file in done), removed)
+    written = 0
+    for begin in range(0, len(plan.due), _AT_ONCE):
+        names = plan.due[begin : begin + _AT_ONCE]
+        done = [_write(workspace, name, *plan.wanted[name], known.get(name)) for name in names]
+        sync_folder(workspace.dataset)
+        workspace.set_written(file for file in done if file is not None)
+        written += sum(file is not None for file in done)
+    return plan.rendered(written, removed)
 
 
 def _listing(workspace: Workspace) -> dict[str, tuple[int, int]]:

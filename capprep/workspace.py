@@ -346,7 +346,7 @@ class Workspace:
 
     def set_written(self, files: Iterable[Written]) -> None:
         """Remember files of `dataset/`, in one transaction."""
-        rows = [(file.name, file.id, file.digest, file.previous, file.bytes, file.mtime_ns) for file in files]
+        rows = ((file.name, file.id, file.digest, file.previous, file.bytes, file.mtime_ns) for file in files)
         with self._transaction():
             self._db.executemany(
                 "INSERT OR REPLACE INTO written (name, id, digest, previous, bytes, mtime_ns)"
