@@ -6,6 +6,7 @@ BIN := $(VENV)/bin
 TORCH := torch==2.13.0
 STAMP := $(VENV)/.installed
 DEMO ?= demo
+COMMANDS := tests/cli tests/ingest tests/review
 
 .DEFAULT_GOAL := help
 
@@ -29,7 +30,10 @@ demo: $(STAMP) ## Draw sample pictures and take them the whole way, offline, int
 .PHONY: test
 test: $(STAMP) ## Run the tests with coverage
 	$(BIN)/python -m coverage erase
-	$(BIN)/python -m coverage run -m pytest
+	@# in two processes, which take about as long as each other
+	$(BIN)/python -m coverage run -m pytest -p no:cacheprovider $(COMMANDS) & first=$$!; \
+	$(BIN)/python -m coverage run -m pytest $(addprefix --ignore=,$(COMMANDS)); second=$$?; \
+	wait $$first && exit $$second
 	$(BIN)/python -m coverage combine --quiet
 	$(BIN)/python -m coverage report
 
