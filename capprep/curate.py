@@ -209,12 +209,10 @@ def _groups(candidates: Sequence[Candidate], decisions: Decisions, policy: Polic
     known = [c for c in candidates if c.appearance is not None]
     seen = [c.appearance for c in known if c.appearance]
     pixels = [each.pixels for each in seen]
-    prints = duplicates.Prints.from_bytes((each.words for each in seen), (each.tint for each in seen))
-    near = duplicates.near(prints)
-    exact = _exact(pixels)
-    if policy.duplicates == "exact":
-        near = _only(near, np.array([pixels[a] == pixels[b] for a, b in zip(near.first, near.second, strict=True)]))
-    found = _joined(exact, near)
+    found = _exact(pixels)
+    if policy.duplicates != "exact":
+        prints = duplicates.Prints.from_bytes((each.words for each in seen), (each.tint for each in seen))
+        found = _joined(found, duplicates.near(prints))
     if not len(found):
         return ()
     traits = [_trait(candidate) for candidate in known]
@@ -247,11 +245,6 @@ def _exact(pixels: Sequence[bytes]) -> Pairs:
     pairs = [(first[digest], n) for n, digest in enumerate(pixels) if first.setdefault(digest, n) != n]
     a_P, b_P = np.array(pairs, np.int64).reshape(-1, 2).T
     return Pairs(a_P, b_P, np.zeros(len(pairs), np.uint8), np.zeros(len(pairs), np.bool_))
-
-
-def _only(pairs: Pairs, which: NDArray[np.bool_]) -> Pairs:
-    which = which.astype(np.bool_)
-    return Pairs(pairs.first[which], pairs.second[which], pairs.distance[which], pairs.mirrored[which])
 
 
 def _joined(one: Pairs, other: Pairs) -> Pairs:
@@ -324,8 +317,8 @@ def _best(
     looks = [c for c in candidates if c.appearance is not None and _measures(c) is not None]
     if not policy.keep or len(looks) <= policy.keep:
         return candidates, {}
-    sound = [c for c in looks if c.id not in flaws or _wanted(c, decisions)]
     wanted = {c.id for c in looks if _wanted(c, decisions)}
+    sound = [c for c in looks if c.id not in flaws or c.id in wanted]
     # those that a person wants are never too many
     count = max(policy.keep, len(wanted))
     chosen = _ranked(sound, wanted, count)

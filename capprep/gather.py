@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -96,5 +95,4 @@ def unreadable(workspace: Workspace) -> list[LeftOut]:
 
 def shown(workspace: Workspace, source: Source) -> str:
     """A file's path for people: relative within the workspace, always valid text; "a.zip!b.png" for a member."""
-    base = os.fsencode(workspace.root) + b"/"
-    return source.key.removeprefix(base).replace(b"\0", b"!").decode("utf-8", "backslashreplace")
+    return workspace.sources.relative(source.key).replace(b"\0", b"!").decode("utf-8", "backslashreplace")

@@ -161,13 +161,21 @@ def caption(workspace: Workspace, steps: Iterable[Step], watch: Watch = unwatche
     Raises:
         WorkspaceError: Nothing was ingested yet.
     """
-    chosen = _chosen(workspace)
+    return _caption(workspace, steps, _kept(workspace, _candidates(workspace)), watch)
+
+
+def _caption(
+    workspace: Workspace, steps: Iterable[Step], chosen: Sequence[Candidate], watch: Watch
+) -> dict[str, Tally]:
+    """See `caption`; words for what is not in the set would be for nothing."""
+    places = {(candidate.number, candidate.part) for candidate in chosen}
+    subjects = {each.id for each in workspace.sources.subjects() if (each.number, each.part) in places}
     return {
         step.stage.name: run(
             workspace,
             step.stage,
             step.engine,
-            only=chosen if step.stage.subject == "picture" else None,
+            only=subjects if step.stage.subject == "picture" else None,
             watch=watch,
         )
         for step in steps
@@ -178,12 +186,10 @@ def _candidates(workspace: Workspace) -> list[Candidate]:
     return gather.candidates(workspace, looks=bool(current_policy(workspace).keep))
 
 
-def _chosen(workspace: Workspace) -> set[str]:
-    """The subjects that are in the set: words for what was left out would be for nothing."""
-    pictures = _candidates(workspace)
+def _kept(workspace: Workspace, pictures: Sequence[Candidate]) -> list[Candidate]:
+    """Those of the candidates that are in the set."""
     kept = curate(pictures, workspace.decisions(), current_policy(workspace)).kept
-    ids = {(candidate.number, candidate.part) for candidate in pictures if candidate.id in kept}
-    return {subject.id for subject in workspace.sources.subjects() if (subject.number, subject.part) in ids}
+    return [candidate for candidate in pictures if candidate.id in kept]
 
 
 def score(
@@ -212,10 +218,9 @@ def score(
     _set_policy(workspace, policy)
     pictures = _candidates(workspace)
     first = _adopted(workspace, pictures, dataset.look(workspace))
-    kept = curate(pictures, workspace.decisions(), current_policy(workspace)).kept
-    chosen = [candidate for candidate in pictures if candidate.id in kept]
+    chosen = _kept(workspace, pictures)
     workspace.set_texts(vocabulary(chosen, workspace.decisions()))
-    tallies = caption(workspace, (images, texts), watch)
+    tallies = _caption(workspace, (images, texts), chosen, watch)
     refreshed = refresh(workspace)
     # what was saved in the meantime is adopted too, to be scored the next time
     then = refreshed.adopted

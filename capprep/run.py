@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import Counter
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from capprep.blobs import Blobs
 from capprep.engines import Engine
@@ -18,6 +18,8 @@ from capprep.images.unusable import Unusable
 from capprep.sources import Source
 from capprep.stage import Cut, Failure, Kept, OnDisk, Outcome, Reader, Row, Runtime, Stage, Value
 from capprep.workspace import Workspace
+
+Item = TypeVar("Item")
 
 
 class Watch(Protocol):
@@ -104,7 +106,7 @@ def run_sources(
     key = workspace.begin(stage)
     tally = Tally()
     with Opener() as opener:
-        rows = _source_rows(workspace, key, entries, _Reading(opener, getattr(engine, "reads_files", False)), tally)
+        rows = _source_rows(workspace, key, entries, _Reading(opener, _reads_files(engine)), tally)
         _compute(workspace, stage, key, rows, engine, batch, tally, watch, len(entries))
     return tally
 
@@ -165,8 +167,8 @@ def _compute(
 ) -> None:
     started = time.perf_counter()
     watch(stage.name, tally.known, total)
-    working = _Keeping(stage, workspace.blobs) if getattr(engine, "reads_files", False) else stage
-    for batch, outcomes in engine(working, _batches(rows, size)):
+    working = _Keeping(stage, workspace.blobs) if _reads_files(engine) else stage
+    for batch, outcomes in engine(working, _portions(rows, size, lambda row: row.size)):
         workspace.record(key, batch, outcomes)
         tally.computed += len(batch)
         tally.failed.update(outcome.reason for outcome in outcomes if isinstance(outcome, Failure))
@@ -178,18 +180,23 @@ def _compute(
     tally.seconds = time.perf_counter() - started
 
 
-def _batches(rows: Iterable[Row], size: int) -> Iterator[Sequence[Row]]:
-    """Rows in order, at most `size` at a time and fewer where their contents are large."""
-    batch: list[Row] = []
+def _portions(items: Iterable[Item], size: int, weight: Callable[[Item], int]) -> Iterator[list[Item]]:
+    """Items in order, at most `size` at a time and fewer where they have many bytes."""
+    portion: list[Item] = []
     held = 0
-    for row in rows:
-        batch.append(row)
-        held += row.size
-        if len(batch) == size or held >= BATCH_BYTES:
-            yield batch
-            batch, held = [], 0
-    if batch:
-        yield batch
+    for item in items:
+        portion.append(item)
+        held += weight(item)
+        if len(portion) == size or held >= BATCH_BYTES:
+            yield portion
+            portion, held = [], 0
+    if portion:
+        yield portion
+
+
+def _reads_files(engine: Engine) -> bool:
+    """Whether an engine reads and writes this machine's files itself, where it works."""
+    return bool(getattr(engine, "reads_files", False))
 
 
 Read = tuple[Source, Row | None]
@@ -232,7 +239,9 @@ def _source_rows(
     """Rows for the files whose fact is missing; new and changed files are registered on the way."""
     sources = {source.key: source for source in workspace.sources}
     known = workspace.known(key)
-    for some in _few(_changed(entries, reading, sources, known, tally)):
+    read = _changed(entries, reading, sources, known, tally)
+    # as many as are registered in one transaction
+    for some in _portions(read, FILES, lambda each: each[1].size if each[1] else 0):
         workspace.sources.add(source for source, _ in some if source != sources.get(source.key))
         for source, row in some:
             if row is None:
@@ -256,20 +265,6 @@ def _changed(
             tally.known += 1
         else:
             yield reading(entry)
-
-
-def _few(read: Iterable[Read]) -> Iterator[list[Read]]:
-    """As many files as are registered in one transaction: some, and fewer where they are large."""
-    some: list[Read] = []
-    held = 0
-    for source, row in read:
-        some.append((source, row))
-        held += row.size if row else 0
-        if len(some) == FILES or held >= BATCH_BYTES:
-            yield some
-            some, held = [], 0
-    if some:
-        yield some
 
 
 def _cut_rows(workspace: Workspace, cuts: Iterable[tuple[str, str, Cut]], opener: Opener) -> Iterator[Row]:

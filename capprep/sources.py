@@ -102,9 +102,9 @@ class Sources:
         (count,) = self.db.execute("SELECT count(*) FROM source").fetchone()
         return int(count)
 
-    def _column(self, key: bytes) -> bytes:
-        base = os.fsencode(self.root) + b"/"
-        return key[len(base) :] if key.startswith(base) else key
+    def relative(self, key: bytes) -> bytes:
+        """A file's key as it is stored: relative to the workspace's folder where it lies in it."""
+        return key.removeprefix(os.fsencode(self.root) + b"/")
 
     def add(self, sources: Iterable[Source]) -> None:
         """Remember files, and number their pictures if they are new ones, in one transaction."""
@@ -116,7 +116,7 @@ class Sources:
                         "INSERT INTO picture (id) SELECT ?1 WHERE NOT EXISTS (SELECT 1 FROM picture WHERE id = ?1)",
                         (source.id,),
                     )
-                row = (self._column(source.key), source.id, source.bytes, source.stamp, source.reason, source.message)
+                row = (self.relative(source.key), source.id, source.bytes, source.stamp, source.reason, source.message)
                 self.db.execute(
                     "INSERT OR REPLACE INTO source (path, id, bytes, mtime_ns, reason, message)"
                     " VALUES (?, ?, ?, ?, ?, ?)",
@@ -126,7 +126,7 @@ class Sources:
     def forget(self, keys: Iterable[bytes]) -> None:
         """Forget files that are no longer there; what was learnt of their pictures is kept for their return."""
         with self.transaction():
-            self.db.executemany("DELETE FROM source WHERE path = ?", [(self._column(key),) for key in keys])
+            self.db.executemany("DELETE FROM source WHERE path = ?", [(self.relative(key),) for key in keys])
 
     def pictures(self) -> set[str]:
         """The id of each picture that has a source."""

@@ -6,14 +6,16 @@ import dataclasses
 import hashlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol, TypeVar
 
 from capprep.config import Config
 from capprep.images.files import read
 from capprep.images.unusable import Unusable
+
+Loaded = TypeVar("Loaded")
 
 Json = Any
 """What `json` can write: None, bool, int, float, str, list and dict of the same."""
@@ -145,20 +147,35 @@ class Loads(Protocol):
         """See `Stage.load`."""
 
 
-def learn(reader: Reader, rows: Sequence[Row]) -> list[Outcome]:
-    """What a reader learns of a batch, contents on disk read before; one that cannot be read costs only its row."""
-    loaded: list[Row] = []
+def learn_each(
+    rows: Sequence[Row], load: Callable[[Row], Loaded], learn: Callable[[Sequence[Loaded]], Iterable[Outcome]]
+) -> list[Outcome]:
+    """What is learnt of what the rows load; one that cannot be read costs only its own row.
+
+    Args:
+        rows: A batch.
+        load: Reads what a row needs.
+        learn: Gives an outcome for each of those that could be read, in order.
+    """
+    loaded: list[Loaded] = []
     failures: dict[int, Failure] = {}
     for number, row in enumerate(rows):
-        if row.on_disk is None:
-            loaded.append(row)
-            continue
         try:
-            loaded.append(replace(row, content=row.on_disk.read(), on_disk=None))
+            loaded.append(load(row))
         except Unusable as unusable:
+            # whoever mends the file has it read by the next run
             failures[number] = Failure(unusable.reason, unusable.message, retry=True)
-    outcomes = iter(reader(loaded) if loaded else ())
+    outcomes = iter(learn(loaded) if loaded else ())
     return [failures[number] if number in failures else next(outcomes) for number in range(len(rows))]
+
+
+def learn(reader: Reader, rows: Sequence[Row]) -> list[Outcome]:
+    """What a reader learns of a batch, contents on disk read before."""
+    return learn_each(rows, _loaded, reader)
+
+
+def _loaded(row: Row) -> Row:
+    return row if row.on_disk is None else replace(row, content=row.on_disk.read(), on_disk=None)
 
 
 @dataclass(frozen=True)

@@ -292,15 +292,11 @@ class Workspace:
 
     def facts(self, name: str) -> dict[str, Fact | Failure]:
         """Every current fact of a stage by id, failures too; {} where it is not current."""
-        current = self.current(name)
-        rows = self._db.execute(
-            "SELECT id, data, blobs, reason, message, retry FROM fact WHERE key = ?", (current or "",)
-        )
         return {
-            subject: Failure(reason, message, bool(retry))
-            if data is None
-            else Fact(json.loads(data), self._blobs(blobs))
-            for subject, data, blobs, reason, message, retry in rows
+            subject: record
+            if isinstance(record, Failure)
+            else Fact(record[0], {blob: self.blobs.path(digest) for blob, digest in record[1].items()})
+            for subject, record in self.records(name)
         }
 
     def records(self, name: str) -> Iterator[tuple[str, tuple[dict[str, Any], dict[str, str]] | Failure]]:

@@ -57,25 +57,27 @@ class _LazyGroup(click.Group):
         try:
             return super().invoke(ctx)
         except CapprepError as error:
-            from capprep.cli.session import printable
-
-            click.secho(f"error: {printable(error.message)}", fg="red", err=True)
-            for line in error.hint.splitlines():
-                click.echo(f"  {printable(line)}", err=True)
+            _say_error(error.message, error.hint)
             ctx.exit(error.exit_status)
         except OSError as error:
             # `main` of Click knows what a closed pipe means
             if error.errno == errno.EPIPE:
                 raise
-            from capprep.cli.session import printable
-
-            what = printable(f"{error.filename or 'a file'}: {error.strerror or error}")
-            click.secho(f"error: {what}", fg="red", err=True)
-            click.echo("  check that it may be read and written and that the disk is not full", err=True)
+            what = f"{error.filename or 'a file'}: {error.strerror or error}"
+            _say_error(what, "check that it may be read and written and that the disk is not full")
             ctx.exit(EXIT_ERROR)
         except KeyboardInterrupt:
             click.echo("stopped; run the same command again to go on from here", err=True)
             ctx.exit(130)
+
+
+def _say_error(message: str, hint: str) -> None:
+    """What is wrong, and what to do next; names of files in it cannot move the cursor."""
+    from capprep.cli.session import printable
+
+    click.secho(f"error: {printable(message)}", fg="red", err=True)
+    for line in hint.splitlines():
+        click.echo(f"  {printable(line)}", err=True)
 
 
 @click.group(

@@ -12,14 +12,28 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from PIL import Image, ImageCms, ImageFile
+from PIL import Image, ImageCms, ImageColor, ImageFile
 
+from capprep.errors import ConfigError
 from capprep.images.unusable import Unusable
 
 _SPACES = {"RGB ": "RGB", "GRAY": "L", "CMYK": "CMYK", "Lab ": "LAB"}
 """Pillow's mode for a profile's colour space."""
 
 _SWAPPED = {"L": "B", "B": "L", "N": "B" if sys.byteorder == "little" else "L"}
+
+
+def rgb(name: str) -> tuple[int, int, int]:
+    """A colour as Pillow names it ("white", "#808080").
+
+    Raises:
+        ConfigError: It is none.
+    """
+    try:
+        red, green, blue, *_ = ImageColor.getrgb(name)
+    except ValueError as error:
+        raise ConfigError(f"background = {name!r} is not a colour", "use a name such as white, or #rrggbb") from error
+    return red, green, blue
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,8 @@ from typing import Literal
 
 import cv2
 import numpy as np
-from PIL import Image, ImageColor, ImageFile, JpegImagePlugin, TiffImagePlugin
+from PIL import Image, ImageFile, JpegImagePlugin, TiffImagePlugin
 
-from capprep.errors import ConfigError
 from capprep.images import Box, Pixels, colour, fast, jpeg, png
 from capprep.images.containers import sniff
 from capprep.images.opening import check_shape, opened, orientation, silenced
@@ -140,7 +139,7 @@ def decode(
         Unusable: The reasons of `header`, and `animated`.
         ConfigError: The background is no colour.
     """
-    below = _rgb(background)
+    below = colour.rgb(background)
     if sniff(content) == "PNG":
         with opened(content) as image:
             image.verify()  # the checksums, which decoding does not look at; it closes the picture
@@ -181,16 +180,6 @@ def decode(
         pixels_HWC, reduction, offset, width, height, head.format, head.mode, head.orientation, head.frames, index,
         covered / (width * height), convert.icc, notes,
     )  # fmt: skip
-
-
-def _rgb(background: str) -> tuple[int, int, int]:
-    try:
-        red, green, blue, *_ = ImageColor.getrgb(background)
-    except ValueError as error:
-        raise ConfigError(
-            f"background = {background!r} is not a colour", "use a name such as white, or #rrggbb"
-        ) from error
-    return red, green, blue
 
 
 def _header(image: Image.Image, content: bytes) -> Header:

@@ -10,7 +10,6 @@ from typing import ClassVar, cast, get_args
 import cv2
 import numpy as np
 import PIL
-from PIL import ImageColor
 
 from capprep import __version__
 from capprep.config import option
@@ -18,6 +17,7 @@ from capprep.errors import ConfigError
 from capprep.facts import CROP, PICTURE, SUFFIXES, UNTRIMMED, Appearance, PictureFact
 from capprep.images import Box, Pixels
 from capprep.images.borders import trim
+from capprep.images.colour import rgb
 from capprep.images.crop import MODES, Choice, around, choose, place
 from capprep.images.curation import describe
 from capprep.images.decode import Decoded, FramePolicy, decode
@@ -74,14 +74,8 @@ class Picture(Stage):
         super().__post_init__()
         if self.size % 8:
             raise ConfigError(f"size = {self.size} is not possible", "choose a multiple of 8, such as 512 or 768")
-        try:
-            red, green, blue, *_ = ImageColor.getrgb(self.background)
-        except ValueError as error:
-            raise ConfigError(
-                f"background = {self.background!r} is not a colour", "use a name such as white, or #rrggbb"
-            ) from error
         # one spelling for one colour, so that the fact's key is the same
-        object.__setattr__(self, "background", f"#{red:02x}{green:02x}{blue:02x}")
+        object.__setattr__(self, "background", "#{:02x}{:02x}{:02x}".format(*rgb(self.background)))
 
     def load(self, runtime: Runtime) -> Reader:
         """See `Stage.load`; `runtime.model` is the face detector where the crop asks for one."""
@@ -174,7 +168,7 @@ class Picture(Stage):
         x, y, right, bottom = within
         at = place(_moved(choice.box, -x, -y), (right - x, bottom - y), side)
         square_HWC = np.empty((self.size, self.size, 3), np.uint8)
-        square_HWC[:] = ImageColor.getrgb(self.background)[:3]
+        square_HWC[:] = rgb(self.background)
         inner = decoded.inner(_moved(at.region, x, y))
         square_HWC[at.top : at.top + at.height, at.left : at.left + at.width] = crop_resize(
             decoded.pixels_HWC, inner, (at.width, at.height), how
