@@ -24,6 +24,7 @@ from capprep.stages.blip import Blip
 @resolve.caption_model_option
 @resolve.booru_model_option
 @resolve.booru_labels_option
+@resolve.booru_spec_option
 @resolve.match_model_option
 def caption(
     session: Session,
@@ -35,6 +36,7 @@ def caption(
     caption_model: str | None,
     booru_model: str | None,
     booru_labels: Path | None,
+    booru_spec: str | None,
     match_model: str | None,
 ) -> None:
     """Caption and tag the pictures, and score the words.
@@ -50,7 +52,7 @@ def caption(
         if otherwise if with_blip is None else with_blip:
             steps.append(resolve.caption_step(session, blip, caption_model, device))
         if otherwise if with_booru is None else with_booru:
-            steps.append(resolve.booru_step(session, booru_model, booru_labels, device))
+            steps.append(resolve.booru_step(session, booru_model, booru_labels, device, booru_spec))
         images, texts = resolve.match_steps(session, match_model, device, blip.dtype)
         note_changes(session, workspace, [*steps, images])
         with session.progress() as watch:
