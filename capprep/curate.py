@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -180,7 +180,7 @@ def _flaws(candidate: Candidate, policy: Policy, sharper: Mapping[str, float]) -
     tests = (
         (
             found.information < policy.min_information,
-            "empty",
+            "blank",
             f"there is hardly anything ({found.information:.1f} bits)",
         ),
         (found.highlights < policy.min_highlights, "dark", f"it is very dark (brightest {found.highlights:.2f} of 1)"),
@@ -325,19 +325,29 @@ def _best(
     if not policy.keep or len(looks) <= policy.keep:
         return candidates, {}
     sound = [c for c in looks if c.id not in flaws or _wanted(c, decisions)]
-    pool = sound if len(sound) >= policy.keep else looks
-    keepers = [n for n, candidate in enumerate(pool) if _wanted(candidate, decisions)]
-    features_ND = np.stack([c.appearance.look_D for c in pool if c.appearance])
+    wanted = {c.id for c in looks if _wanted(c, decisions)}
     # those that a person wants are never too many
-    best = curation.best(features_ND, _quality(pool), max(policy.keep, len(keepers)), keepers)
-    chosen = {pool[n].id: reason for n, reason in zip(best.chosen, best.reasons, strict=True)}
+    count = max(policy.keep, len(wanted))
+    chosen = _ranked(sound, wanted, count)
+    if count > len(sound):
+        chosen = {**_ranked(looks, set(chosen), count), **chosen}
     for candidate in looks:
         if candidate.id not in chosen:
             message = f"it is not among the best {policy.keep}, which are good and differ most"
-            if pool is sound and candidate.id in flaws:
+            if candidate.id in flaws:
                 message += f"; {flaws[candidate.id][0][1]}"
             left_out.append(_out(candidate, "not_chosen", message))
     return [c for c in candidates if c.id in chosen or c.appearance is None or _measures(c) is None], chosen
+
+
+def _ranked(pool: Sequence[Candidate], first: Set[str], count: int) -> dict[str, str]:
+    """So many of a pool at most, those named first in any case: why each was chosen, by id."""
+    if not pool:
+        return {}
+    features_ND = np.stack([c.appearance.look_D for c in pool if c.appearance])
+    keepers = [n for n, candidate in enumerate(pool) if candidate.id in first]
+    best = curation.best(features_ND, _quality(pool), count, keepers)
+    return {pool[n].id: reason for n, reason in zip(best.chosen, best.reasons, strict=True)}
 
 
 def _quality(candidates: Sequence[Candidate]) -> NDArray[np.float64]:

@@ -6,15 +6,17 @@ import hashlib
 import time
 from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Protocol
 
+from capprep.blobs import Blobs
 from capprep.engines import Engine
 from capprep.images.entries import Entry, split
-from capprep.images.files import Opener, revisit
+from capprep.images.files import Opener, revisit, sha256
 from capprep.images.unusable import Unusable
 from capprep.sources import Source
-from capprep.stage import Cut, Failure, Row, Stage
+from capprep.stage import Cut, Failure, Kept, OnDisk, Outcome, Reader, Row, Runtime, Stage, Value
 from capprep.workspace import Workspace
 
 
@@ -102,7 +104,7 @@ def run_sources(
     key = workspace.begin(stage)
     tally = Tally()
     with Opener() as opener:
-        rows = _source_rows(workspace, key, entries, opener, tally)
+        rows = _source_rows(workspace, key, entries, _Reading(opener, getattr(engine, "reads_files", False)), tally)
         _compute(workspace, stage, key, rows, engine, batch, tally, watch, len(entries))
     return tally
 
@@ -122,6 +124,34 @@ def run_cuts(
     return tally
 
 
+@dataclass(frozen=True)
+class _Keeping:
+    """A stage whose large parts are kept where they are made: sending them back would take longer.
+
+    Blobs are named by their content and written whole, so it does not matter who writes them, nor how often.
+    """
+
+    stage: Stage
+    blobs: Blobs
+
+    def load(self, runtime: Runtime) -> Reader:
+        """See `Stage.load`."""
+        return partial(_kept, self.stage.load(runtime), self.blobs)
+
+
+def _kept(reader: Reader, blobs: Blobs, rows: Sequence[Row]) -> list[Outcome]:
+    return [
+        replace(outcome, blobs={name: _add(blobs, blob) for name, blob in outcome.blobs.items()})
+        if isinstance(outcome, Value)
+        else outcome
+        for outcome in reader(rows)
+    ]
+
+
+def _add(blobs: Blobs, blob: bytes | Kept) -> Kept:
+    return blob if isinstance(blob, Kept) else Kept(blobs.add(blob))
+
+
 def _compute(
     workspace: Workspace,
     stage: Stage,
@@ -135,7 +165,8 @@ def _compute(
 ) -> None:
     started = time.perf_counter()
     watch(stage.name, tally.known, total)
-    for batch, outcomes in engine(stage, _batches(rows, size)):
+    working = _Keeping(stage, workspace.blobs) if getattr(engine, "reads_files", False) else stage
+    for batch, outcomes in engine(working, _batches(rows, size)):
         workspace.record(key, batch, outcomes)
         tally.computed += len(batch)
         tally.failed.update(outcome.reason for outcome in outcomes if isinstance(outcome, Failure))
@@ -151,7 +182,7 @@ def _batches(rows: Iterable[Row], size: int) -> Iterator[Sequence[Row]]:
     held = 0
     for row in rows:
         batch.append(row)
-        held += len(row.content or b"")
+        held += row.size
         if len(batch) == size or held >= BATCH_BYTES:
             yield batch
             batch, held = [], 0
@@ -159,31 +190,61 @@ def _batches(rows: Iterable[Row], size: int) -> Iterator[Sequence[Row]]:
         yield batch
 
 
-Read = tuple[Source, bytes | None]
-"""A file as it was found: what is to be remembered of it, and its bytes where they could be read."""
+Read = tuple[Source, Row | None]
+"""A file as it was found: what is to be remembered of it, and its row where it could be read."""
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """How files become rows.
+
+    Attributes:
+        opener: Reads them.
+        there: Whether the engine reads plain files itself, where it works: then their bytes are not sent there.
+    """
+
+    opener: Opener
+    there: bool
+
+    def __call__(self, entry: Entry) -> Read:
+        """A file with what is remembered of it; without a row where it cannot be read."""
+        try:
+            if self.there and not entry.member and not entry.reason:
+                row = self._on_disk(entry)
+            else:
+                content = self.opener.read(entry)
+                row = Row(hashlib.sha256(content).hexdigest(), content)
+        except Unusable as unusable:
+            return Source(entry.key, None, 0, 0, unusable.reason, unusable.message), None
+        # size and time are from before the bytes were read: a change in between is seen by the next run
+        return Source(entry.key, row.id, entry.bytes, entry.stamp), row
+
+    def _on_disk(self, entry: Entry) -> Row:
+        digest = sha256(entry.path)
+        return Row(digest, on_disk=OnDisk(entry.path, digest, entry.bytes))
 
 
 def _source_rows(
-    workspace: Workspace, key: str, entries: Iterable[Entry], opener: Opener, tally: Tally
+    workspace: Workspace, key: str, entries: Iterable[Entry], reading: _Reading, tally: Tally
 ) -> Iterator[Row]:
     """Rows for the files whose fact is missing; new and changed files are registered on the way."""
     sources = {source.key: source for source in workspace.sources}
     known = workspace.known(key)
-    for some in _few(_changed(entries, opener, sources, known, tally)):
+    for some in _few(_changed(entries, reading, sources, known, tally)):
         workspace.sources.add(source for source, _ in some if source != sources.get(source.key))
-        for source, content in some:
-            if source.id is None:
+        for source, row in some:
+            if row is None:
                 tally.failed[source.reason] += 1
-            elif source.id in known:
+            elif row.id in known:
                 # the same bytes under two names are one picture
                 tally.known += 1
             else:
-                known.add(source.id)
-                yield Row(source.id, content)
+                known.add(row.id)
+                yield row
 
 
 def _changed(
-    entries: Iterable[Entry], opener: Opener, sources: Mapping[bytes, Source], known: Container[str], tally: Tally
+    entries: Iterable[Entry], reading: _Reading, sources: Mapping[bytes, Source], known: Container[str], tally: Tally
 ) -> Iterator[Read]:
     """The files that are not as they were last seen, read."""
     for entry in entries:
@@ -192,31 +253,21 @@ def _changed(
         if unchanged and source is not None and source.id is not None and source.id in known:
             tally.known += 1
         else:
-            yield _read(opener, entry)
+            yield reading(entry)
 
 
 def _few(read: Iterable[Read]) -> Iterator[list[Read]]:
     """As many files as are registered in one transaction: some, and fewer where they are large."""
     some: list[Read] = []
     held = 0
-    for source, content in read:
-        some.append((source, content))
-        held += len(content or b"")
+    for source, row in read:
+        some.append((source, row))
+        held += row.size if row else 0
         if len(some) == FILES or held >= BATCH_BYTES:
             yield some
             some, held = [], 0
     if some:
         yield some
-
-
-def _read(opener: Opener, entry: Entry) -> Read:
-    """A file's bytes, with what is remembered of it; without them where it cannot be read."""
-    try:
-        content = opener.read(entry)
-    except Unusable as unusable:
-        return Source(entry.key, None, 0, 0, unusable.reason, unusable.message), None
-    # size and time are from before the bytes were read: a change in between is seen by the next run
-    return Source(entry.key, hashlib.sha256(content).hexdigest(), entry.bytes, entry.stamp), content
 
 
 def _cut_rows(workspace: Workspace, cuts: Iterable[tuple[str, str, Cut]], opener: Opener) -> Iterator[Row]:

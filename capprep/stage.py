@@ -7,11 +7,13 @@ import hashlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Protocol
 
 from capprep.config import Config
+from capprep.images.files import read
+from capprep.images.unusable import Unusable
 
 Json = Any
 """What `json` can write: None, bool, int, float, str, list and dict of the same."""
@@ -44,6 +46,32 @@ class Cut:
 
 
 @dataclass(frozen=True)
+class OnDisk:
+    """A content that is read where it is needed, instead of being sent there.
+
+    Attributes:
+        path: The file that holds it.
+        sha256: What it must hash to, hex.
+        size: In bytes.
+    """
+
+    path: str
+    sha256: str
+    size: int
+
+    def read(self) -> bytes:
+        """The content.
+
+        Raises:
+            Unusable: The file cannot be read any more, or is another one now.
+        """
+        content = read(self.path)
+        if hashlib.sha256(content).hexdigest() != self.sha256:
+            raise Unusable("unreadable", "it was changed while it was read; run it again", retry=True)
+        return content
+
+
+@dataclass(frozen=True)
 class Row:
     """One subject of a stage.
 
@@ -53,20 +81,39 @@ class Row:
             read no other fact; None for the others.
         facts: The facts this stage reads, by the name of their stage.
         cut: The part of the content that is meant; None for all of it.
+        on_disk: Where the content lies, for an engine to read it before the stage sees the row; None where there is
+            none, or it is here.
     """
 
     id: str
     content: bytes | None = None
     facts: Mapping[str, Fact] = field(default_factory=dict)
     cut: Cut | None = None
+    on_disk: OnDisk | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes of the content, wherever it is."""
+        return self.on_disk.size if self.on_disk else len(self.content or b"")
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A large part that was kept where it was made.
+
+    Attributes:
+        sha256: Of its bytes, hex.
+    """
+
+    sha256: str
 
 
 @dataclass(frozen=True)
 class Value:
-    """What a stage learnt about one subject: small data as JSON, large parts as bytes."""
+    """What a stage learnt about one subject: small data as JSON, large parts as bytes or as kept already."""
 
     data: Mapping[str, Json]
-    blobs: Mapping[str, bytes] = field(default_factory=dict)
+    blobs: Mapping[str, bytes | Kept] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -87,6 +134,31 @@ class Failure:
 Outcome = Value | Failure
 Reader = Callable[[Sequence[Row]], Sequence[Outcome]]
 """Learns one fact for each row of a batch: as many outcomes, in the same order."""
+
+
+class Loads(Protocol):
+    """What an engine runs: a stage, or one that more is done for. Equal ones load the same."""
+
+    def __hash__(self) -> int: ...
+
+    def load(self, runtime: Runtime) -> Reader:
+        """See `Stage.load`."""
+
+
+def learn(reader: Reader, rows: Sequence[Row]) -> list[Outcome]:
+    """What a reader learns of a batch, contents on disk read before; one that cannot be read costs only its row."""
+    loaded: list[Row] = []
+    failures: dict[int, Failure] = {}
+    for number, row in enumerate(rows):
+        if row.on_disk is None:
+            loaded.append(row)
+            continue
+        try:
+            loaded.append(replace(row, content=row.on_disk.read(), on_disk=None))
+        except Unusable as unusable:
+            failures[number] = Failure(unusable.reason, unusable.message, retry=True)
+    outcomes = iter(reader(loaded) if loaded else ())
+    return [failures[number] if number in failures else next(outcomes) for number in range(len(rows))]
 
 
 @dataclass(frozen=True)

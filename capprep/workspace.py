@@ -20,7 +20,7 @@ from capprep.errors import WorkspaceError
 from capprep.files import locked
 from capprep.schema import migrate, open_read_only
 from capprep.sources import SUBJECTS, Sources
-from capprep.stage import Fact, Failure, Json, Outcome, Row, Stage, key, recipe
+from capprep.stage import Fact, Failure, Json, Kept, Outcome, Row, Stage, key, recipe
 
 FOLDER = ".capprep"
 DATASET = "dataset"
@@ -328,7 +328,10 @@ class Workspace:
     def _columns(self, outcome: Outcome) -> tuple[str | None, str | None, str | None, str | None, bool]:
         if isinstance(outcome, Failure):
             return None, None, outcome.reason, outcome.message, outcome.retry
-        blobs = {name: self.blobs.add(content) for name, content in outcome.blobs.items()}
+        blobs = {
+            name: content.sha256 if isinstance(content, Kept) else self.blobs.add(content)
+            for name, content in outcome.blobs.items()
+        }
         return json.dumps(outcome.data), json.dumps(blobs), None, None, False
 
     def _blobs(self, column: str) -> dict[str, Path]:

@@ -223,7 +223,7 @@ def test_a_stricter_limit_only_takes_away(candidates: list[Candidate], one: floa
 @pytest.mark.parametrize(
     ("measured", "code", "said"),
     [
-        ({"information": 0.4}, "empty", "hardly anything (0.4 bits)"),
+        ({"information": 0.4}, "blank", "hardly anything (0.4 bits)"),
         ({"highlights": 0.1}, "dark", "very dark (brightest 0.10 of 1)"),
         ({"shadows": 0.99}, "bright", "very bright (darkest 0.99 of 1)"),
         ({"contrast": 0.01}, "flat", "hardly any contrast (0.010)"),
@@ -381,6 +381,22 @@ def test_each_of_the_best_says_why_and_the_others_say_that_they_are_not_of_them(
     assert "not among the best 3" in curation.left_out[0].message
     assert curate(five, {}, Policy(keep=1)).kept == {"id5"}
     assert curate(five, {}, Policy(keep=5)).chosen == {}
+
+
+def test_a_flawed_picture_is_among_the_best_only_where_there_are_no_others_or_a_person_wants_it() -> None:
+    six = [candidate(n, sharpness=0.1 if n < 4 else 0.4 + n / 20) for n in range(1, 7)]
+    assert curate(six, {}, Policy(keep=3)).kept == {"id4", "id5", "id6"}
+    for number in (4, 5):
+        curation = curate(six, {}, Policy(keep=number))
+        assert {"id4", "id5", "id6"} < curation.kept
+        assert len(curation.kept) == number
+        assert "by decision" not in "".join(curation.chosen.values())
+    wanted = curate(six, decided((1, "text")), Policy(keep=3))
+    assert "id1" in wanted.kept
+    assert wanted.kept <= {"id1", "id4", "id5", "id6"}
+    (blurred, *_) = [left.message for left in wanted.left_out if left.name == "00002-p2"]
+    assert "looks blurred" in blurred
+    assert len(curate(six, {}, Policy(keep=2, screen="off")).kept) == 2
 
 
 def test_decisions_may_be_more_than_the_number_asked_for() -> None:

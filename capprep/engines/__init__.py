@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from capprep.stage import Outcome, Row, Stage
+from capprep.stage import Loads, Outcome, Row
 
-Engine = Callable[[Stage, Iterable[Sequence[Row]]], Iterator[tuple[Sequence[Row], Sequence[Outcome]]]]
+Engine = Callable[[Loads, Iterable[Sequence[Row]]], Iterator[tuple[Sequence[Row], Sequence[Outcome]]]]
 """Batches go in lazily and come out in the same order, each with one outcome for each row."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import itertools
 import multiprocessing
 import signal
 from collections import deque
@@ -12,12 +11,19 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Self
 
-from capprep.stage import Failure, Outcome, Reader, Row, Runtime, Stage
+from capprep.stage import Failure, Loads, Outcome, Reader, Row, Runtime, learn
 
 CRASHED = Failure(
     "crashed", "reading it killed the worker process twice: it is broken, or needs too much memory", retry=True
 )
+
+AHEAD = 4
+"""Batches under way for each worker: enough that none waits while a slow batch is the next to be handed out."""
+
+MAX_BYTES_AHEAD = 256_000_000
+"""Above so many bytes of contents under way each worker gets but one batch: files may be very large."""
 
 Batch = Sequence[Row]
 
@@ -34,7 +40,12 @@ class LocalEngine:
     runtime: Runtime = field(default_factory=Runtime)
     workers: int = 0
 
-    def __call__(self, stage: Stage, batches: Iterable[Batch]) -> Iterator[tuple[Batch, Sequence[Outcome]]]:
+    @property
+    def reads_files(self) -> bool:
+        """Whether contents on disk should be left there: sending them to another process takes longer than reading."""
+        return self.workers > 0
+
+    def __call__(self, stage: Loads, batches: Iterable[Batch]) -> Iterator[tuple[Batch, Sequence[Outcome]]]:
         """Yield each batch with its outcomes, in order."""
         if self.workers > 0:
             yield from self._in_processes(stage, batches)
@@ -43,52 +54,84 @@ class LocalEngine:
         for batch in batches:
             # loaded with the first batch: where nothing is missing no model is read
             read = read or stage.load(self.runtime)
-            yield batch, read(batch)
+            yield batch, learn(read, batch)
 
-    def _in_processes(self, stage: Stage, batches: Iterable[Batch]) -> Iterator[tuple[Batch, Sequence[Outcome]]]:
+    def _in_processes(self, stage: Loads, batches: Iterable[Batch]) -> Iterator[tuple[Batch, Sequence[Outcome]]]:
         """As many batches under way as keep every worker busy, and no more: memory stays bounded."""
         pending: deque[tuple[Batch, Future[Sequence[Outcome]]]] = deque()
-        pool = self._pool(self.workers)
+        pool = _pool(self.workers)
         remaining = iter(batches)
         try:
             while True:
                 try:
-                    for batch in itertools.islice(remaining, 2 * self.workers - len(pending)):
+                    while self._has_room(pending) and (batch := next(remaining, None)) is not None:
                         pending.append((batch, _submit(pool, stage, self.runtime, batch)))
                     if not pending:
                         return
                     done = pending[0][0], pending[0][1].result()
                 except BrokenProcessPool:
-                    # whichever row killed a worker, all that was under way is lost: do it again row by row
+                    # whichever row killed a worker, what was under way is lost: do it again row by row
                     pool.shutdown(wait=True, cancel_futures=True)
-                    yield from self._one_by_one(stage, [batch for batch, _ in pending])
+                    yield from self._one_by_one(stage, pending)
                     pending.clear()
-                    pool = self._pool(self.workers)
+                    pool = _pool(self.workers)
                 else:
                     pending.popleft()
                     yield done
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
-    def _one_by_one(self, stage: Stage, batches: Iterable[Batch]) -> Iterator[tuple[Batch, Sequence[Outcome]]]:
-        """Each row alone in a process of its own, so that one that kills it costs only itself."""
-        for batch in batches:
-            outcomes: list[Outcome] = []
-            for row in batch:
-                try:
-                    with self._pool(1) as pool:
-                        outcomes += pool.submit(_work, stage, self.runtime, [row]).result()
-                except BrokenProcessPool:
-                    outcomes.append(CRASHED)
-            yield batch, outcomes
+    def _has_room(self, pending: Iterable[tuple[Batch, object]]) -> bool:
+        under_way = [sum(row.size for row in batch) for batch, _ in pending]
+        return len(under_way) < self.workers * (AHEAD if sum(under_way) < MAX_BYTES_AHEAD else 1)
 
-    def _pool(self, workers: int) -> ProcessPoolExecutor:
-        # spawn: a fork would copy the locks of other threads (the progress bar's) in whatever state they are
-        context = multiprocessing.get_context("spawn")
-        return ProcessPoolExecutor(workers, mp_context=context, initializer=_ignore_interrupts)
+    def _one_by_one(
+        self, stage: Loads, lost: Iterable[tuple[Batch, Future[Sequence[Outcome]]]]
+    ) -> Iterator[tuple[Batch, Sequence[Outcome]]]:
+        """What was done before the pool broke, and every other row alone: one that kills costs only itself."""
+        with _Alone(stage, self.runtime) as alone:
+            for batch, future in lost:
+                finished = not future.cancelled() and future.exception() is None
+                yield batch, future.result() if finished else [alone.read(row) for row in batch]
 
 
-def _submit(pool: ProcessPoolExecutor, stage: Stage, runtime: Runtime, batch: Batch) -> Future[Sequence[Outcome]]:
+class _Alone:
+    """One process that reads one row at a time, and another in its place when that has died."""
+
+    def __init__(self, stage: Loads, runtime: Runtime) -> None:
+        self._stage = stage
+        self._runtime = runtime
+        self._process = _pool(1)
+        self._used = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.shutdown(wait=True, cancel_futures=True)
+
+    def read(self, row: Row) -> Outcome:
+        """A row's outcome; it has crashed only if it did so as the first in its process: no other can be at fault."""
+        while True:
+            try:
+                outcome = _submit(self._process, self._stage, self._runtime, [row]).result()[0]
+            except BrokenProcessPool:
+                self._process.shutdown(wait=True, cancel_futures=True)
+                self._process, again, self._used = _pool(1), self._used, False
+                if not again:
+                    return CRASHED
+            else:
+                self._used = True
+                return outcome
+
+
+def _pool(workers: int) -> ProcessPoolExecutor:
+    # spawn: a fork would copy the locks of other threads (the progress bar's) in whatever state they are
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(workers, mp_context=context, initializer=_ignore_interrupts)
+
+
+def _submit(pool: ProcessPoolExecutor, stage: Loads, runtime: Runtime, batch: Batch) -> Future[Sequence[Outcome]]:
     """A batch handed to the pool; where the pool is already broken, a future that says so when it is asked."""
     try:
         with _without_interrupts():
@@ -118,10 +161,10 @@ def _ignore_interrupts() -> None:
 
 
 @functools.lru_cache(maxsize=1)
-def _loaded(stage: Stage, runtime: Runtime) -> Reader:
+def _loaded(stage: Loads, runtime: Runtime) -> Reader:
     return stage.load(runtime)
 
 
-def _work(stage: Stage, runtime: Runtime, batch: Batch) -> Sequence[Outcome]:
+def _work(stage: Loads, runtime: Runtime, batch: Batch) -> Sequence[Outcome]:
     """In a worker: learn the facts of a batch, loading the stage with the first one."""
-    return _loaded(stage, runtime)(batch)
+    return learn(_loaded(stage, runtime), batch)

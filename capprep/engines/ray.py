@@ -12,7 +12,7 @@ from typing import Any
 
 from capprep.engines.local import CRASHED
 from capprep.errors import MissingExtra
-from capprep.stage import Outcome, Reader, Row, Runtime, Stage
+from capprep.stage import Loads, Outcome, Reader, Row, Runtime, learn
 
 Batch = Sequence[Row]
 
@@ -20,11 +20,11 @@ Batch = Sequence[Row]
 class _Worker:
     """Loads a stage once and then learns the facts of one batch after the other."""
 
-    def __init__(self, stage: Stage, runtime: Runtime) -> None:
+    def __init__(self, stage: Loads, runtime: Runtime) -> None:
         self._read: Reader = stage.load(runtime)
 
     def work(self, batch: Batch) -> list[Outcome]:
-        return list(self._read(batch))
+        return learn(self._read, batch)
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class RayEngine:
     cpus: float = 1.0
     gpus: float = 0.0
 
-    def __call__(self, stage: Stage, batches: Iterable[Batch]) -> Iterator[tuple[Batch, Sequence[Outcome]]]:
+    def __call__(self, stage: Loads, batches: Iterable[Batch]) -> Iterator[tuple[Batch, Sequence[Outcome]]]:
         """Yield each batch with its outcomes, in order, two batches an actor under way.
 
         Raises:

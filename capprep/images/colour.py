@@ -90,6 +90,11 @@ class Converter:
         if self._mode == "LAB":
             self._use_lab()
 
+    @property
+    def changes_nothing(self) -> bool:
+        """True if the pixels are as they should be already."""
+        return self._mode == "RGB" and not self._transparent and self._transform is _as_rgb
+
     def _use(self, embedded: Profile | None) -> None:
         if embedded is None:
             self.notes.append("its colour profile is damaged and was ignored")

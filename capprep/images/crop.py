@@ -86,12 +86,14 @@ class _Frame:
         size: Of the picture.
         wide, high: The window's sides in pixels.
         across: Whether it slides from left to right.
+        whole: Whether it may begin at whole pixels only.
     """
 
     size: Size
     wide: float
     high: float
     across: bool
+    whole: bool = False
 
     @property
     def window(self) -> float:
@@ -114,21 +116,25 @@ class _Frame:
         return "the middle" if self.across else "the upper third"
 
     def at(self, share: float) -> Box:
-        """The window at a share of its way.
+        """The window at a share of its way, to the next whole pixel: no place is known so exactly."""
+        return self._at(min(self.free, max(0.0, math.ceil(share * self.free - 0.5))))
 
-        It begins at a whole pixel: a fraction would blur a picture that needs no resizing.
-        """
-        start = min(self.free, max(0.0, math.ceil(share * self.free - 0.5)))
+    @property
+    def middle(self) -> Box:
+        """The window in the very middle, at half a pixel too."""
+        return self.at(0.5) if self.whole else self._at(self.free / 2)
+
+    def _at(self, start: float) -> Box:
         # a last bit of rounding must not reach outside
         end = min(float(self.size[not self.across]), start + self.window)
         return (start, 0.0, end, self.high) if self.across else (0.0, start, self.wide, end)
 
 
-def _frame(size: Size, aspect: float) -> _Frame:
+def _frame(size: Size, aspect: float, whole: bool = False) -> _Frame:
     width, height = size
     if width > height * aspect:
-        return _Frame(size, height * aspect, float(height), True)
-    return _Frame(size, float(width), width / aspect, False)
+        return _Frame(size, height * aspect, float(height), True, whole)
+    return _Frame(size, float(width), width / aspect, False, whole)
 
 
 def choose(
@@ -139,6 +145,7 @@ def choose(
     *,
     size: Size | None = None,
     faces: Sequence[Face] = (),
+    whole: bool = False,
 ) -> Choice:
     """The crop of a picture: as large as possible, inside it, of exactly an aspect.
 
@@ -155,6 +162,7 @@ def choose(
         boost: For `auto`: boxes in pixels of the full size that together count `BOOST` times as much as all else.
         size: Of the full-size picture; by default that of the pixels.
         faces: For `face`: what a `FaceDetector` found, in pixels of the full size.
+        whole: Begin at a whole pixel, for crops that need no resizing: a fraction would blur them.
 
     Raises:
         ConfigError: There is no such mode, or no such aspect.
@@ -163,7 +171,7 @@ def choose(
     if mode not in MODES:
         raise ConfigError(f"crop = {mode!r} is not possible", f"choose one of: {', '.join(MODES)}")
     _check_aspect(aspect)
-    frame = _frame(size or (pixels_HWC.shape[1], pixels_HWC.shape[0]), aspect)
+    frame = _frame(size or (pixels_HWC.shape[1], pixels_HWC.shape[0]), aspect, whole)
     if mode == "none" and frame.free > 1:
         raise Unusable("not_square", _not_square(frame.size, aspect))
     if mode == "pad":
@@ -183,12 +191,10 @@ def _check_aspect(aspect: float) -> None:
 
 def _fixed(frame: _Frame, mode: str) -> Choice:
     if mode == "none" or frame.free == 0:
-        return Choice(frame.at(0.5), mode, None, None, "it has the right shape already")
+        return Choice(frame.middle, mode, None, None, "it has the right shape already")
     if mode == "top" and not frame.across:
         return Choice(frame.at(0.0), mode, None, None, "the top")
-    return Choice(
-        frame.at(0.5), mode, None, None, "the middle" if mode == "center" else "the middle: it is not upright"
-    )
+    return Choice(frame.middle, mode, None, None, "the middle" if mode == "center" else "the middle: it is not upright")
 
 
 def _not_square(size: Size, aspect: float) -> str:

@@ -7,15 +7,16 @@ but it is strict about files that end early and prints nothing. Suffixes: H heig
 from __future__ import annotations
 
 import io
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 import cv2
 import numpy as np
-from PIL import Image, ImageColor, JpegImagePlugin, TiffImagePlugin
+from PIL import Image, ImageColor, ImageFile, JpegImagePlugin, TiffImagePlugin
 
 from capprep.errors import ConfigError
-from capprep.images import Box, Pixels, colour, jpeg
+from capprep.images import Box, Pixels, colour, fast, jpeg, png
 from capprep.images.containers import sniff
 from capprep.images.opening import check_shape, opened, orientation, silenced
 from capprep.images.unusable import Unusable
@@ -35,9 +36,13 @@ _STILL = frozenset(("MPO", "HEIF"))
 
 _REDUCE_ABOVE = 16_000_000
 """Pixels of a picture without a reduced decode from which it is averaged before it is handed on, to save memory."""
-_BAND_ABOVE = 16_000_000
-_BAND_PIXELS = 4_000_000
-"""Above so many pixels a picture is converted in bands of so many."""
+_BAND_ABOVE, _DEEP_BAND_ABOVE = 16_000_000, 4_000_000
+_BAND_PIXELS = 1_000_000
+"""Above so many pixels, fewer where they have 16 bits a channel, a picture is converted in bands of so many."""
+
+_LEFT = {8: 4.0, 4: 3.0, 2: 2.3}
+"""How many times the side that is wanted each reduction must leave, for squares within 45 dB of those from all pixels
+where many small things have sharp edges: with twice the side they were within 44 dB by 2 and 42 dB by 4 only."""
 
 _GREY_TAIL = 0.1
 
@@ -128,8 +133,8 @@ def decode(
         content: The file's bytes.
         background: A colour as Pillow names it ("white", "#808080").
         frame: Which picture to take of a file with several frames or pages; "reject" refuses such files.
-        short_side: The side of the square that is wanted: the picture may come reduced by the largest power of two
-            that leaves its short side at least twice this. None decodes at full size.
+        short_side: The side of the square that is wanted: the picture may come reduced by 2 where its short side is
+            then at least 2.3 times this, by 4 from 3 times and by 8 from 4 times. None decodes at full size.
 
     Raises:
         Unusable: The reasons of `header`, and `animated`.
@@ -145,15 +150,28 @@ def decode(
         if index or head.format == "TIFF":
             image.seek(index)
         deep = image.format in ("PNG", "TIFF") and colour.has_low_bytes(image)
-        reduction = _load(image, content, head, short_side)
+        deep = deep or image.mode.startswith("I")
+        in_bands = head.width * head.height > (_DEEP_BAND_ABOVE if deep else _BAND_ABOVE) and png.splits(image, content)
+        reduction, average = 1, 1
+        loaded: Image.Image | Pixels = image
+        if isinstance(image, JpegImagePlugin.JpegImageFile):
+            reduction = _reduction(min(head.width, head.height), short_side)
+            loaded = _jpeg(image, content, reduction)
+        elif not in_bands:
+            loaded = _load(image, content)
         width, height = _upright_size(image, head)
         check_shape(width, height)
-        eight = _eight_bit(image, content, index) if deep or image.mode.startswith("I") else image
-        convert = colour.Converter(eight, below)
-        average = 1
         if head.format not in ("JPEG", "MPO") and width * height > _REDUCE_ABOVE:
             average = reduction = _reduction(min(width, height), short_side)
-        stored_HWC, covered = _pixels(eight, convert, average)
+        plain = colour.Converter(image, below) if isinstance(loaded, np.ndarray) and average == 1 else None
+        if isinstance(loaded, np.ndarray) and plain is not None and plain.changes_nothing:
+            stored_HWC, covered, convert = loaded, 0.0, plain
+        else:
+            size = image.size if isinstance(loaded, Image.Image) else (loaded.shape[1], loaded.shape[0])
+            if deep and not in_bands:
+                loaded = _eight_bit(image, content, index)
+            bands = _png_bands(image, content) if in_bands else _bands(loaded, image)
+            stored_HWC, covered, convert = _pixels(bands, size, below, average)
     notes = (*head.notes, *convert.notes, *_frame_notes(head, index), *_grey_tail(stored_HWC, head))
     turn = _turn_left(head)
     pixels_HWC = _turned(stored_HWC, turn)
@@ -230,36 +248,45 @@ def _frame_notes(head: Header, index: int) -> tuple[str, ...]:
 
 
 def _reduction(side: int, wanted: int | None) -> int:
-    """The largest of 1, 2, 4 and 8 that leaves `side` at least twice as long as `wanted`."""
-    return next((by for by in (8, 4, 2) if wanted is not None and side >= 2 * wanted * by), 1)
+    """The largest of 1, 2, 4 and 8 that leaves `side` enough times as long as `wanted`."""
+    return next((by for by, times in _LEFT.items() if wanted is not None and side >= times * wanted * by), 1)
 
 
-def _load(image: Image.Image, content: bytes, head: Header, short_side: int | None) -> int:
-    """Decode the pixels of the frame that was sought; returns by how much a JPEG's were reduced on the way."""
-    # Pillow turns a TIFF by what XMP says where EXIF says nothing
-    image.info.pop("xmp", None)
-    reduction = 1
-    if isinstance(image, JpegImagePlugin.JpegImageFile):
-        layout = jpeg.layout(content)
-        if layout.scans > MAX_SCANS:
-            raise Unusable(
-                "too_large", f"its {layout.scans} scans take too long to go through; the limit is {MAX_SCANS}"
-            )
-        if not layout.whole:
-            raise Unusable("truncated", "the file ends before the picture does")
-        reduction = _reduction(min(head.width, head.height), short_side)
+def _jpeg(image: JpegImagePlugin.JpegImageFile, content: bytes, reduction: int) -> Image.Image | Pixels:
+    """A JPEG's pixels as stored, both sides divided by the reduction."""
+    layout = jpeg.layout(content)
+    if layout.scans > MAX_SCANS:
+        raise Unusable("too_large", f"its {layout.scans} scans take too long to go through; the limit is {MAX_SCANS}")
+    if not layout.whole:
+        raise Unusable("truncated", "the file ends before the picture does")
+    loaded: Image.Image | Pixels | None = fast.jpeg_pixels(image, content, reduction)
+    if loaded is None:
         image.draft(None, (max(1, image.width // reduction), max(1, image.height // reduction)))
         image.load()
-        # where picture data is missing before the end mark, decoders go on in silence with middle grey
-        last = np.asarray(image.crop((image.width - 1, image.height - 1, image.width, image.height)))
-        if ((last == 127) | (last == 128)).all() and _data_ends_early(content, layout.end):
-            raise Unusable("truncated", "the picture's data ends before the picture does")
-    elif isinstance(image, TiffImagePlugin.TiffImageFile):
+        loaded = image
+    # where picture data is missing before the end mark, decoders go on in silence with middle grey
+    if isinstance(loaded, np.ndarray):
+        last = loaded[-1, -1]
+    else:
+        last = np.asarray(loaded.crop((loaded.width - 1, loaded.height - 1, loaded.width, loaded.height)))
+    if ((last == 127) | (last == 128)).all() and _data_ends_early(content, layout.end):
+        raise Unusable("truncated", "the picture's data ends before the picture does")
+    return loaded
+
+
+def _load(image: ImageFile.ImageFile, content: bytes) -> Image.Image | Pixels:
+    """The pixels of the frame that was sought, of what is no JPEG."""
+    # Pillow turns a TIFF by what XMP says where EXIF says nothing
+    image.info.pop("xmp", None)
+    faster = {"PNG": fast.png_pixels, "WEBP": fast.webp_pixels}.get(image.format or "")
+    if faster is not None and (pixels := faster(image, content)) is not None:
+        return pixels
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
         with silenced():
             image.load()
     else:
         image.load()
-    return reduction
+    return image
 
 
 def _data_ends_early(content: bytes, end: int) -> bool:
@@ -310,25 +337,63 @@ def _bits(image: Image.Image) -> int:
     return int(image.tag_v2.get(TiffImagePlugin.BITSPERSAMPLE, (16,))[0])
 
 
-def _pixels(image: Image.Image, convert: colour.Converter, reduction: int) -> tuple[Pixels, float]:
-    """The picture as an array, converted and averaged in bands, so that no full-size copy is made on the way.
+def _band_rows(width: int) -> int:
+    """How many rows a band has: no reduction may see a part of a pixel's rows."""
+    return max(8, _BAND_PIXELS // width // 8 * 8)
+
+
+def _bands(loaded: Image.Image | Pixels, opened: Image.Image) -> Iterator[Image.Image]:
+    """Loaded pixels of 8 bits from top to bottom, with what the file says of their colours; few in one piece."""
+    height, width = loaded.shape[:2] if isinstance(loaded, np.ndarray) else loaded.size[::-1]
+    rows = height if width * height <= _BAND_ABOVE else _band_rows(width)
+    for top in range(0, height, rows):
+        if isinstance(loaded, np.ndarray):
+            band = Image.fromarray(loaded[top : top + rows])
+            band.info = opened.info.copy()
+            yield band
+        elif rows == height:
+            yield loaded
+        else:
+            yield loaded.crop((0, top, width, min(top + rows, height)))
+
+
+def _png_bands(image: ImageFile.ImageFile, content: bytes) -> Iterator[Image.Image]:
+    """A PNG picture that is not loaded from top to bottom, scaled to 8 bits."""
+    for band, low in png.bands(image, content, _band_rows(image.width)):
+        if low is not None:
+            yield colour.round_to_eight(band, low)
+        elif band.mode.startswith("I"):
+            yield colour.grey_of_sixteen(band, twelve=False, inverted=False)
+        else:
+            yield band
+
+
+def _pixels(
+    bands: Iterable[Image.Image], size: tuple[int, int], below: tuple[int, int, int], reduction: int
+) -> tuple[Pixels, float, colour.Converter]:
+    """The picture as an array, converted and averaged band by band, so that no full-size copy is made on the way.
 
     Returns:
-        Pixels, and how many full-size ones the background makes up.
+        Pixels, how many full-size ones the background makes up, and what converted them.
     """
-    width, height = image.size
-    rows = max(8, _BAND_PIXELS // width // 8 * 8)
-    if width * height <= _BAND_ABOVE and reduction == 1:
-        whole, covered = convert(image)
-        return np.asarray(whole), covered
-    pixels_HWC = np.empty((-(-height // reduction), -(-width // reduction), 3), dtype=np.uint8)
-    covered = 0.0
-    for top in range(0, height, rows):
-        band, hidden = convert(image.crop((0, top, width, min(top + rows, height))))
+    width, height = size
+    pixels_HWC: Pixels | None = None
+    convert: colour.Converter | None = None
+    covered, top = 0.0, 0
+    for stored in bands:
+        convert = convert or colour.Converter(stored, below)
+        band, hidden = convert(stored)
         covered += hidden
-        reduced = band.reduce(reduction) if reduction > 1 else band
-        pixels_HWC[top // reduction : top // reduction + reduced.height] = np.asarray(reduced)
-    return pixels_HWC, covered
+        reduced_HWC = np.asarray(band.reduce(reduction) if reduction > 1 else band)
+        if band.height == height:
+            return reduced_HWC, covered, convert
+        if pixels_HWC is None:
+            pixels_HWC = np.empty((-(-height // reduction), -(-width // reduction), 3), dtype=np.uint8)
+        pixels_HWC[top : top + len(reduced_HWC)] = reduced_HWC
+        top += len(reduced_HWC)
+    if pixels_HWC is None or convert is None:
+        raise ValueError("a picture without rows")
+    return pixels_HWC, covered, convert
 
 
 def _grey_tail(stored_HWC: Pixels, head: Header) -> tuple[str, ...]:

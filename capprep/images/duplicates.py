@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from capprep.errors import ConfigError
 from capprep.images import Pixels
+from capprep.images.resize import crop_resize
 
 # N pictures, U distinct hashes, P pairs, W words of 64 bits; H, W, C: a picture's height, width, channels
 
@@ -138,7 +139,13 @@ def fingerprint(pixels_HWC: Pixels) -> Fingerprint:
         pixels_HWC: RGB, upright, any size; a reduced decode will do.
     """
     # 64 first: the rounding to whole levels is then averaged out
-    small_HWC = cv2.resize(pixels_HWC, (2 * _SIDE, 2 * _SIDE), interpolation=cv2.INTER_AREA).astype(np.float32)
+    height, width = pixels_HWC.shape[:2]
+    side = 2 * _SIDE
+    if min(height, width) >= side:
+        # the same filter, four times as fast on a large picture
+        small_HWC = crop_resize(pixels_HWC, (0.0, 0.0, float(width), float(height)), (side, side)).astype(np.float32)
+    else:
+        small_HWC = cv2.resize(pixels_HWC, (side, side), interpolation=cv2.INTER_AREA).astype(np.float32)
     grey_HW = cv2.resize(cv2.cvtColor(small_HWC, cv2.COLOR_RGB2GRAY), (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
     sine = np.sin(np.pi * (np.arange(_SIDE) + 0.5) / _SIDE)
     window_HW = np.outer(sine, sine).astype(np.float32)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import stat
@@ -31,6 +32,7 @@ __all__ = [
     "read",
     "revisit",
     "scan",
+    "sha256",
     "split",
 ]
 
@@ -162,6 +164,24 @@ def read(path: str | Path) -> bytes:
     if not content:
         raise Unusable("empty", "the file is empty")
     return content
+
+
+def sha256(path: str | Path) -> str:
+    """The SHA-256 (hex) of a regular file, which is never held in memory as a whole.
+
+    Raises:
+        Unusable: As from `read`.
+    """
+    with io.BufferedReader(_open_regular(path)) as file:
+        try:
+            size = os.fstat(file.fileno()).st_size
+            _check_size(size)
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise _unreadable(error) from error
+    if not size:
+        raise Unusable("empty", "the file is empty")
+    return digest
 
 
 def _open_regular(path: str | Path) -> io.FileIO:

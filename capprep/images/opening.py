@@ -6,6 +6,7 @@ import importlib
 import io
 import logging
 import os
+import re
 import struct
 import threading
 import warnings
@@ -45,7 +46,9 @@ def opened(content: bytes) -> Iterator[ImageFile.ImageFile]:
     except MemoryError as error:
         raise Unusable("memory", "there was not enough memory to decode it", retry=True) from error
     except Image.DecompressionBombError as error:
-        raise too_large(str(error)) from error
+        # Pillow looks before the size can be asked for, and says how many pixels there are only in words
+        found = re.search(r"\d+", str(error))
+        raise too_large(f"a picture of {int(found[0]) / 1e6:.0f} million pixels" if found else "it") from error
     except Exception as error:
         raise _broken(kind, content, error) from error
 

@@ -20,11 +20,16 @@ from capprep.images import Box, Pixels
 
 Filter = Literal["area", "lanczos"]
 Weights = sparse.csr_array
+Values = NDArray[np.float32]
 
 _LOBES = 3
 _BLOCK = 4_000_000
 """Input values taken at a time, so that no picture is ever held as floats as a whole."""
 _TINY = 1e-6
+_ROWS = 4
+"""Rows of the result that are made at a time."""
+_PRODUCT = 400_000
+"""Multiplications in one product of matrices."""
 
 
 def crop_resize(pixels_HWC: Pixels, box: Box, size: tuple[int, int], filter: Filter = "area") -> Pixels:
@@ -55,11 +60,28 @@ def crop_resize(pixels_HWC: Pixels, box: Box, size: tuple[int, int], filter: Fil
         region_HWC = pixels_HWC[whole[1] : whole[3], whole[0] : whole[2]]
         if region_HWC.shape[:2] == size[::-1]:
             return np.ascontiguousarray(region_HWC)
-        if filter == "area" and min(across, down) >= 1:
-            # the same mathematics as below, faster, but for whole pixels only
+        if filter == "area" and min(across, down) >= 1 and across.is_integer() and down.is_integer():
+            # the same mathematics as below, faster
             return np.asarray(cv2.resize(region_HWC, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
-    weigh = _area if filter == "area" and min(across, down) >= 1 - _TINY else _lanczos
-    return _resample(pixels_HWC, weigh(left, right, size[0], width), weigh(top, bottom, size[1], height))
+    if filter == "area" and min(across, down) >= 1 - _TINY:
+        return _shrunk(pixels_HWC, box, size)
+    return _resample(pixels_HWC, _lanczos(left, right, size[0], width), _lanczos(top, bottom, size[1], height))
+
+
+def _shrunk(pixels_HWC: Pixels, box: Box, size: tuple[int, int]) -> Pixels:
+    """The mean over each output pixel's own rectangle: rows first, then columns."""
+    height, width, _ = pixels_HWC.shape
+    left, top, right, bottom = box
+    x0, x1 = max(0, math.floor(left + _TINY)), min(width, math.ceil(right - _TINY))
+    y0, y1 = max(0, math.floor(top + _TINY)), min(height, math.ceil(bottom - _TINY))
+    lines = np.ascontiguousarray(pixels_HWC[y0:y1, x0:x1]).reshape(y1 - y0, -1)
+    rows_HWC = _means(lines, top - y0, bottom - y0, size[1]).reshape(size[1], x1 - x0, 3)
+    if max(abs(left - x0), abs(right - x1)) < _TINY:
+        # twice as fast as what follows, but for whole pixels only
+        return _rounded(np.asarray(cv2.resize(rows_HWC, size, interpolation=cv2.INTER_AREA), dtype=np.float32))
+    columns = np.ascontiguousarray(rows_HWC.transpose(1, 0, 2)).reshape(x1 - x0, -1)
+    means_WHC = _means(columns, left - x0, right - x0, size[0]).reshape(size[0], size[1], 3)
+    return np.ascontiguousarray(_rounded(means_WHC).transpose(1, 0, 2))
 
 
 def _whole(box: Box) -> tuple[int, int, int, int] | None:
@@ -68,12 +90,37 @@ def _whole(box: Box) -> tuple[int, int, int, int] | None:
     return (left, top, right, bottom) if off < _TINY else None
 
 
-def _area(low: float, high: float, count: int, length: int) -> Weights:
-    """For each of `count` equal parts of low..high, the share each of `length` pixels has in it."""
-    edge = np.linspace(low, high, count + 1)
-    start, end = edge[:-1, None], edge[1:, None]
-    pixel_ON = np.floor(start).astype(np.int64) + np.arange(math.ceil((high - low) / count) + 1)
-    return _rows(pixel_ON, np.minimum(end, pixel_ON + 1) - np.maximum(start, pixel_ON), length)
+def _means(lines_NK: NDArray[np.uint8] | NDArray[np.float32], low: float, high: float, count: int) -> Values:
+    """The means of `count` equal parts of low..high along the first axis, (count, K).
+
+    A few of them are a small matrix times a few of the lines, which takes a third of the time of OpenCV's area filter.
+    """
+    length, wide = lines_NK.shape
+    step = (high - low) / count
+    taken = min(length, math.ceil(_ROWS * step) + 2)
+    blocks = -(-count // _ROWS)
+    first_B = np.floor(low + np.arange(blocks) * _ROWS * step).astype(np.int64).clip(0, length - taken)
+    start_BO1 = low + step * np.arange(blocks * _ROWS).reshape(blocks, _ROWS, 1)
+    line_B1N = (first_B[:, None] + np.arange(taken))[:, None]
+    weight_BON = np.minimum(start_BO1 + step, line_B1N + 1) - np.maximum(start_BO1, line_B1N)
+    weight_BON = np.maximum(weight_BON, 0)
+    # a box may reach outside by a last bit; the rows beyond `count` weigh nothing and are thrown away
+    weight_BON = (weight_BON / np.maximum(weight_BON.sum(axis=2, keepdims=True), _TINY)).astype(np.float32)
+    means = np.empty((blocks * _ROWS, wide), dtype=np.float32)
+    # not more at a time: beyond it the product would be shared out to threads, which takes longer
+    part = max(1, _PRODUCT // (_ROWS * taken))
+    for number, first in enumerate(first_B):
+        some_NK = lines_NK[first : first + taken].astype(np.float32, copy=False)
+        place = slice(number * _ROWS, (number + 1) * _ROWS)
+        for left in range(0, wide, part):
+            np.matmul(weight_BON[number], some_NK[:, left : left + part], out=means[place, left : left + part])
+    return means[:count]
+
+
+def _rounded(values_HWC: NDArray[np.float32]) -> Pixels:
+    np.rint(values_HWC, out=values_HWC)
+    np.clip(values_HWC, 0, 255, out=values_HWC)
+    return values_HWC.astype(np.uint8)
 
 
 def _lanczos(low: float, high: float, count: int, length: int) -> Weights:
@@ -85,14 +132,12 @@ def _lanczos(low: float, high: float, count: int, length: int) -> Weights:
     pixel_ON = np.floor(middle - reach).astype(np.int64) + np.arange(math.ceil(2 * reach) + 1)
     x_ON = (pixel_ON + 0.5 - middle) / stretch
     weight_ON = np.where(np.abs(x_ON) < _LOBES, np.sinc(x_ON) * np.sinc(x_ON / _LOBES), 0.0)
-    # the negative lobes must survive what keeps rounding errors of the area weights from going below zero
-    return _rows(pixel_ON, weight_ON, length, least=-1.0)
+    return _rows(pixel_ON, weight_ON, length)
 
 
-def _rows(pixel_ON: NDArray[np.int64], weight_ON: NDArray[np.float64], length: int, least: float = 0.0) -> Weights:
+def _rows(pixel_ON: NDArray[np.int64], weight_ON: NDArray[np.float64], length: int) -> Weights:
     """Sparse rows that add up to one; what falls outside the picture is left out."""
-    inside_ON = (pixel_ON >= 0) & (pixel_ON < length)
-    weight_ON = np.where(inside_ON, np.maximum(weight_ON, least), 0.0)
+    weight_ON = np.where((pixel_ON >= 0) & (pixel_ON < length), weight_ON, 0.0)
     weight_ON /= weight_ON.sum(axis=1, keepdims=True)
     count, taps = pixel_ON.shape
     row = np.arange(0, count * taps + 1, taps)
@@ -113,9 +158,7 @@ def _resample(pixels_HWC: Pixels, across: Weights, down: Weights) -> Pixels:
         source = np.ascontiguousarray(pixels_HWC[top:bottom, left:right]).reshape(bottom - top, -1)
         rows_HWC[first : first + block] = (part[:, top:bottom] @ source.astype(np.float32)).reshape(-1, width, 3)
     columns_WHC = (across[:, left:right] @ rows_HWC.transpose(1, 0, 2).reshape(width, -1)).reshape(-1, height, 3)
-    np.rint(columns_WHC, out=columns_WHC)
-    np.clip(columns_WHC, 0, 255, out=columns_WHC)
-    return np.ascontiguousarray(columns_WHC.astype(np.uint8).transpose(1, 0, 2))
+    return np.ascontiguousarray(_rounded(columns_WHC).transpose(1, 0, 2))
 
 
 def encode_png(pixels_HWC: Pixels) -> bytes:

@@ -163,7 +163,7 @@ class Picture(Stage):
         x, y, right, bottom = within
         size = right - x, bottom - y
         found = detector().faces(seen_HWC, size) if self.crop == "face" else ()
-        choice = choose(seen_HWC, self.crop, size=size, faces=found)
+        choice = choose(seen_HWC, self.crop, size=size, faces=found, whole=min(size) == self.size)
         return replace(choice, box=_moved(choice.box, x, y))
 
     def _square(self, decoded: Decoded, within: Region, choice: Choice) -> Pixels:

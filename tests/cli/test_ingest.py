@@ -140,7 +140,6 @@ def test_every_answer_is_one_json_object(person: Person, command: tuple[str, ...
     assert person.types(*command, "--json").json
 
 
-@pytest.mark.xfail(reason="names that are no text go to the answer as they are", strict=True)
 def test_an_answer_is_utf8_whatever_the_file_is_called(person: Person) -> None:
     scenes(person, 1)
     ingest(person)

@@ -27,9 +27,11 @@ def readme_commands() -> list[list[str]]:
 
 @pytest.fixture(scope="module")
 def way(tmp_path_factory: pytest.TempPathFactory) -> tuple[Person, dict[str, Done]]:
-    """An empty folder holding only raw/, and the README's four commands run in it."""
+    """A folder holding raw/ and one setting, and the README's four commands run in it."""
     person = make_person(tmp_path_factory.mktemp("way"))
     photographs(person.file("raw"))
+    # some of them are smaller than 512 pixels
+    person.file("capprep.toml").write_text("[select]\nmax_upscale = 2.0\n")
     done = {}
     for command in readme_commands():
         # ingest ends with 3: some files cannot be used
@@ -63,7 +65,7 @@ def test_every_picture_is_exactly_512_square_and_upscaling_is_said(way) -> None:
     for path in person.file("dataset").glob("*.png"):
         with Image.open(path) as picture:
             assert (picture.size, picture.mode, picture.format) == ((512, 512), "RGB", "PNG")
-    assert "raw/chelsea.png 1.71x" in done["ingest"].out
+    assert re.search(r"enlarged.*0000\d-chelsea 1\.71x", done["ingest"].out)
 
 
 def test_every_picture_has_a_text_in_utf8_on_one_line(way) -> None:

@@ -66,16 +66,26 @@ def test_a_crop_is_inside_of_the_exact_aspect_and_as_large_as_possible(
     ("size", "mode", "box"),
     [
         ((800, 600), "center", (100, 0, 700, 600)),
-        ((801, 600), "center", (100, 0, 700, 600)),  # whole pixels: half of one would blur what needs no resizing
+        ((801, 600), "center", (100.5, 0, 700.5, 600)),
         ((600, 800), "center", (0, 100, 600, 700)),
         ((600, 800), "top", (0, 0, 600, 600)),
         ((800, 600), "top", (100, 0, 700, 600)),
         ((512, 512), "auto", (0, 0, 512, 512)),
-        ((513, 512), "none", (0, 0, 512, 512)),
+        ((513, 512), "none", (0.5, 0, 512.5, 512)),
     ],
 )
-def test_fixed_crops_are_where_they_say(size: Size, mode: str, box: Box) -> None:
+def test_fixed_crops_are_exactly_where_they_say(size: Size, mode: str, box: Box) -> None:
     assert choose(noise(0, *size), mode).box == box
+
+
+@pytest.mark.parametrize(("size", "mode"), [((801, 600), "center"), ((513, 512), "none"), ((600, 803), "center")])
+def test_a_crop_that_needs_no_resizing_may_begin_at_a_whole_pixel_so_that_it_is_not_blurred(
+    size: Size, mode: str
+) -> None:
+    box = choose(noise(0, *size), mode, whole=True).box
+    assert all(edge == int(edge) for edge in box)
+    exact = choose(noise(0, *size), mode).box
+    assert max(abs(edge - other) for edge, other in zip(box, exact, strict=True)) <= 0.5
 
 
 def test_none_takes_only_what_has_the_aspect_within_a_pixel() -> None:

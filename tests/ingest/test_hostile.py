@@ -260,9 +260,6 @@ def test_a_file_that_cannot_be_used_is_named_with_its_reason(ran: Ran, key: str)
     assert len(left["message"].split()) >= 3
 
 
-UNCLEAR = pytest.mark.xfail(reason="over twice the limit, the sentence is the decoder's own and not one")
-
-
 @pytest.mark.parametrize(
     ("key", "words"),
     [
@@ -271,8 +268,8 @@ UNCLEAR = pytest.mark.xfail(reason="over twice the limit, the sentence is the de
         ("one pixel wide", "1x4000"),
         ("an icon", "4.00 times"),
         ("a named pipe", "regular file"),
-        pytest.param("400 million pixels in few bytes", "20000x20000", marks=UNCLEAR),
-        pytest.param("a header that says gigabytes", "30000x30000", marks=UNCLEAR),
+        ("400 million pixels in few bytes", "a picture of 400 million pixels is over the limit of 100"),
+        ("a header that says gigabytes", "900 million pixels is over"),
     ],
 )
 def test_the_sentence_says_what_is_wrong(ran: Ran, key: str, words: str) -> None:

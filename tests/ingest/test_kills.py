@@ -225,10 +225,11 @@ def test_a_worker_killed_in_the_middle_changes_nothing(tmp_path: Path, baseline:
     assert state(folder) == baseline.state
 
 
-def test_a_picture_that_kills_its_worker_is_tried_once_more_alone_and_the_run_goes_on(tmp_path: Path) -> None:
+def test_a_picture_that_kills_its_worker_is_tried_again_alone_and_the_run_goes_on(tmp_path: Path) -> None:
     put(tmp_path / "raw", (1, 2, 6, 7))
-    # 42 million pixels, the only file here that takes much memory
-    (tmp_path / "raw" / "04-large.png").write_bytes(encoded(Image.new("RGB", (6500, 6500), "teal"), "PNG"))
+    # 64 million pixels, the only file here that takes much memory; the content decides what it is
+    large = encoded(Image.new("RGB", (8000, 8000), "teal"), "TIFF", compression="tiff_lzw")
+    (tmp_path / "raw" / "04-large.png").write_bytes(large)
     killed: list[int] = []
 
     def out_of_memory(command: Ingest) -> bool:
@@ -244,7 +245,8 @@ def test_a_picture_that_kills_its_worker_is_tried_once_more_alone_and_the_run_go
         command.until(lambda: out_of_memory(command))
         done = command.done()
     assert done.status == 3
-    assert len(killed) == 2
+    # with others, then alone, and once more where others had been in that process before it
+    assert len(killed) in (2, 3)
     assert done.reasons == {"raw/04-large.png": "crashed"}
     assert done.json["pictures"] == 4
     # it may have been no fault of the file: the next run tries it again, and nothing else
