@@ -54,13 +54,13 @@ def chosen(tags: Iterable[TagScore], vocabulary: Vocabulary) -> tuple[list[Piece
 
 def _spelled(place: int, tag: TagScore) -> Piece:
     """A tag as words."""
-    piece = Piece(TAG, tag.name, "", place=place, category=tag.category, probability=tag.probability)
-    if len(tag.name) > MAX_TAG:
-        return replace(piece, kept=False, step="normalise", reason=f"it is longer than {MAX_TAG} characters")
-    text = words.tag_text(tag.name)
+    text = words.tag_text(tag.name) if len(tag.name) <= MAX_TAG else ""
+    reason = ""
     if not words.key(text):
-        return replace(piece, kept=False, step="normalise", reason="nothing is left of it as words")
-    return replace(piece, text=text)
+        longer = f"it is longer than {MAX_TAG} characters"
+        text, reason = "", longer if len(tag.name) > MAX_TAG else "nothing is left of it as words"
+    step = "normalise" if reason else ""
+    return Piece(TAG, tag.name, text, not reason, step, reason, place, tag.category, tag.probability)
 
 
 def _renamed(piece: Piece, vocabulary: Vocabulary) -> Piece:

@@ -14,6 +14,7 @@ NAME = "[name]"
 """What the webui's trainer replaces by the name of the net."""
 
 
+@functools.lru_cache(maxsize=4096)
 def tag_text(name: str) -> str:
     """A booru tag as words: underscores are spaces, except in faces; what would break the line or the list goes."""
     if name in KAOMOJI:
@@ -69,5 +70,7 @@ def join(caption: str | None, tags: Iterable[str]) -> str:
 
 def _one_line(text: str) -> str:
     """Without control characters, runs of white space as one space, and without the webui's command BREAK."""
-    printable = "".join(character if character.isprintable() else " " for character in text)
-    return re.sub(r"\bBREAK\b", "break", " ".join(printable.split()))
+    # nearly every text is, and looking at each character takes longer than all the rest
+    if not text.isprintable():
+        text = "".join(character if character.isprintable() else " " for character in text)
+    return re.sub(r"\bBREAK\b", "break", " ".join(text.split()))

@@ -87,3 +87,23 @@ def test_a_model_of_the_lock_is_described_by_its_entry_with_its_own_thresholds(t
     assert find_tagger(session, "own", None, None)[1] == expected
     assert find_tagger(session, "plain", None, None)[1] == WD_V3
     assert find_tagger(session, None, None, None)[1].thresholds == Thresholds(0.5)
+
+
+def test_a_taggers_own_thresholds_choose_its_tags_and_another_description_of_it_is_said(person: Person) -> None:
+    pictures(person)
+    network(person.file("x.onnx"), "NCHW", 2, side=48)
+    names(person.file("x.txt"), 40)
+
+    def written(least: float, *arguments: str) -> tuple[list[str], str]:
+        person.file("x.toml").write_text(DESCRIPTION.replace("0.3", str(least)))
+        said = person.types("caption", "--booru", "--booru-model", "x.onnx", *arguments).err
+        return [path.read_text() for path in sorted(person.file("dataset").glob("*.txt"))], said
+
+    many, said = written(0.05)
+    assert all(many)
+    assert said == ""
+    few, said = written(1)
+    assert few == ["", "", ""]
+    assert "tags.booru: another description of the tagger; what was made so before is kept" in said
+    assert written(1, "--booru-threshold", "0.05")[0] == many
+    assert written(1, "--booru-threshold", "")[0] == few
