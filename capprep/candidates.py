@@ -6,14 +6,18 @@ import hashlib
 import os
 import re
 import unicodedata
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from capprep.config import Config, option
+from capprep.config import option
+from capprep.errors import ConfigError
 from capprep.facts import Appearance, PictureFact, TagScore
+from capprep.filewords import TEXT_FIELDS, TextRules
+from capprep.thresholds import Thresholds
 
 TEXT = "text"
 """Kind of decision: a person wrote a picture's whole text; the payload is that text."""
@@ -27,7 +31,7 @@ YES, NO = "yes", "no"
 
 
 @dataclass(frozen=True)
-class Policy(Config):
+class Policy(TextRules):
     """What becomes of the facts; changing it reads no picture and runs no model."""
 
     max_upscale: float = option(
@@ -66,12 +70,31 @@ class Policy(Config):
     )
     split: bool = option(False, "Cut panoramas, twice as long as wide and more, into several squares.")
     mirror: bool = option(False, "Add a mirrored copy of each picture, with the same text.")
-    booru_threshold: float = option(
-        0.5, "Keep a tag whose probability is at least this.", minimum=0.05, maximum=1.0, metavar="P"
+    booru_threshold: str = option(
+        "",
+        "Write a tag from this probability on: one number for all, or by category, such as character=0.9,general=0.3;"
+        " else the model's own thresholds.",
+        numeric=True,
+        metavar="P|CATEGORY=P,...",
+    )
+    mcut: bool = option(
+        False, "Cut the tags of each picture where their probabilities have the largest gap, category by category."
     )
 
+    def __post_init__(self) -> None:
+        # a number, as settings written by hand have it and as it was once remembered
+        object.__setattr__(self, "booru_threshold", str(self.booru_threshold))
+        super().__post_init__()
+        try:
+            Thresholds().overridden(self.booru_threshold)
+        except ConfigError as error:
+            raise ConfigError(f"booru_threshold: {error.message}", error.hint) from error
 
-CURATING = tuple(each.name for each in fields(Policy) if each.name not in ("booru_threshold", "split", "mirror"))
+
+WORDING = ("booru_threshold", "mcut", *TEXT_FIELDS)
+"""The thresholds and options by which texts are written."""
+
+CURATING = tuple(each.name for each in fields(Policy) if each.name not in (*WORDING, "split", "mirror"))
 """The thresholds by which pictures are chosen."""
 
 
@@ -88,6 +111,8 @@ class Candidate:
         failures: (stage, reason, message) of whatever failed.
         caption: BLIP's caption, or None where not made.
         tags: The tagger's answer, or None where not made.
+        thresholds: The tagger's own ones.
+        beneath: The highest probability of each category that was too low to be stored.
         embedding: The picture's unit vector for agreement, or None where not made.
         part: How many-eth part of a picture that was split, from 1; 0 for a whole one.
         appearance: What it is compared with others by, or None where it failed.
@@ -107,6 +132,8 @@ class Candidate:
     part: int = 0
     appearance: Appearance | None = None
     mirrored: str | None = None
+    thresholds: Thresholds = field(default_factory=Thresholds)
+    beneath: Mapping[str, float] = field(default_factory=dict)
 
     name: str = field(init=False, compare=False)
 

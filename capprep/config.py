@@ -20,6 +20,7 @@ class Option:
         minimum, maximum: The allowed range of a number, inclusive; None for no bound.
         flag: The command line's name where it is not the field's ("--size").
         metavar: What stands for the value in `--help`.
+        numeric: True of a text that may be given as a number where types are told apart.
     """
 
     help: str
@@ -28,6 +29,7 @@ class Option:
     maximum: float | None = None
     flag: str | None = None
     metavar: str | None = None
+    numeric: bool = False
 
 
 def option(
@@ -39,9 +41,10 @@ def option(
     maximum: float | None = None,
     flag: str | None = None,
     metavar: str | None = None,
+    numeric: bool = False,
 ) -> Any:
     """A dataclass field that is also an option; see `Option` for the arguments."""
-    described = Option(help, choices, minimum, maximum, flag, metavar)
+    described = Option(help, choices, minimum, maximum, flag, metavar, numeric)
     return dataclasses.field(default=default, metadata={"option": described})
 
 

@@ -20,6 +20,7 @@ from capprep.facts import (
 )
 from capprep.sources import Source, Subject
 from capprep.stage import Failure
+from capprep.thresholds import Thresholds
 from capprep.workspace import Workspace
 
 Learnt = dict[str, dict[str, Any]]
@@ -79,6 +80,9 @@ def _fields(name: str, data: dict[str, Any], blobs: dict[str, str], looks: bool)
         yield "caption", data["caption"]
     elif name == BOORU:
         yield "tags", tags_from_json(data)
+        # facts of an earlier version have neither
+        yield "thresholds", Thresholds.from_json(data.get("thresholds", {}))
+        yield "beneath", data.get("beneath", {})
     elif name == MATCH_IMAGE:
         yield "embedding", embedding_from_json(data)
     else:

@@ -8,7 +8,7 @@ import json
 import os
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -72,6 +72,8 @@ class Model:
         licence: Of the weights.
         files: What it is made of, the main file first.
         package: The folder in the program's package that holds the files, or "".
+        tagger: Of a tagger: the name of its description, see `models.tagger_spec.BUILT_IN`.
+        thresholds: Of a tagger: its own ones, where they are not its description's.
     """
 
     name: str
@@ -82,6 +84,8 @@ class Model:
     licence: str
     files: tuple[Pin, ...]
     package: str = ""
+    tagger: str = "deepdanbooru"
+    thresholds: Mapping[str, float] = field(default_factory=dict)
 
     def origin(self, pin: Pin) -> str:
         """Repository, revision and path of a file, as one string."""
@@ -184,6 +188,8 @@ def _model(name: str, entry: Mapping[str, Any]) -> Model:
         entry["licence"],
         files,
         entry.get("package", ""),
+        entry.get("tagger", "deepdanbooru"),
+        entry.get("thresholds", {}),
     )
 
 

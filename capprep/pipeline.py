@@ -18,18 +18,23 @@ from capprep.config import options
 from capprep.curate import Decisions, curate
 from capprep.decisions import Decision, resolve
 from capprep.engines import Engine
-from capprep.errors import DatasetError, WorkspaceError
+from capprep.errors import DatasetError, ModelMissing, WorkspaceError
 from capprep.facts import MATCH_IMAGE, MATCH_TEXT, PICTURE, embedding_from_json
+from capprep.filewords import Vocabulary, compose
+from capprep.filewords import Words as Said
+from capprep.filewords.chunks import Encode
 from capprep.images import archives
 from capprep.images.crop import split
 from capprep.images.entries import SUFFIXES
 from capprep.images.entries import split as split_key
 from capprep.images.files import revisit, scan
+from capprep.models import clip_tokens
 from capprep.run import Tally, Watch, run, run_cuts, run_sources, unwatched
-from capprep.select import MIRRORED, Judgements, Selection, judge, painted, select, vocabulary
+from capprep.select import MIRRORED, Judgements, Selection, judge, painted, select
 from capprep.stage import Cut, Fact, Failure, Stage, key
 from capprep.stages.mirror import Mirror, flipped
 from capprep.stages.picture import Picture
+from capprep.wording import Wordings, vocabulary
 from capprep.workspace import Workspace, text_id
 
 SETTING = "policy"
@@ -103,7 +108,7 @@ def ingest(
     gone = [each for each in absent if each not in found]
     if gone:
         workspace.sources.forget(gone)
-    _set_policy(workspace, policy)
+    _remember(workspace, policy)
     entries = sorted(found.values(), key=lambda entry: entry.order)
     tally = run_sources(workspace, step.stage, step.engine, entries, watch=watch)
     again = _recut(workspace, step, watch)
@@ -215,34 +220,35 @@ def score(
         DatasetError: See `refresh`.
         WorkspaceError: Nothing was ingested yet.
     """
-    _set_policy(workspace, policy)
+    _remember(workspace, policy)
     pictures = _candidates(workspace)
     first = _adopted(workspace, pictures, dataset.look(workspace))
-    chosen = _kept(workspace, pictures)
-    workspace.set_texts(vocabulary(chosen, workspace.decisions()))
+    current, decisions, chosen = current_policy(workspace), workspace.decisions(), _kept(workspace, pictures)
+    workspace.set_texts(vocabulary(chosen, decisions, Wordings.of(chosen, current, _encode(current))))
     tallies = _caption(workspace, (images, texts), chosen, watch)
-    refreshed = refresh(workspace)
+    refreshed = refresh(workspace, count=True)
     # what was saved in the meantime is adopted too, to be scored the next time
     then = refreshed.adopted
     adopted = dataset.Adopted(first.edited + then.edited, first.withdrawn + then.withdrawn)
     return tallies, replace(refreshed, adopted=adopted)
 
 
-def refresh(workspace: Workspace, policy: Mapping[str, Any] | None = None) -> Refreshed:
+def refresh(workspace: Workspace, policy: Mapping[str, Any] | None = None, *, count: bool = False) -> Refreshed:
     """Select, see to a person's edits in `dataset/`, and render what follows.
 
     Args:
         workspace: Where.
         policy: Fields of `Policy` that change, remembered from now on.
+        count: Say what lies behind the first tokens of a text, too; the tokenizer takes half a second to read.
 
     Raises:
         DatasetError: What a person left in `dataset/` is no UTF-8 text, or no square picture.
     """
-    _set_policy(workspace, policy)
+    _remember(workspace, policy)
     pictures = _candidates(workspace)
     seen = dataset.look(workspace)
     adopted = _adopted(workspace, pictures, seen)
-    selection = _selected(workspace, _with_painted_mirrors(workspace, pictures))
+    selection = _selected(workspace, _with_painted_mirrors(workspace, pictures), count=count)
     del pictures  # of thousands they take as much memory as the selection
     return Refreshed(selection, dataset.render(workspace, selection, None if adopted else seen), adopted)
 
@@ -274,9 +280,33 @@ def foresee(workspace: Workspace) -> Refreshed:
     return Refreshed(selection, dataset.foresee(workspace, selection), dataset.Adopted())
 
 
-def _set_policy(workspace: Workspace, policy: Mapping[str, Any] | None) -> None:
-    if policy:
-        workspace.set_setting(SETTING, {**asdict(current_policy(workspace)), **policy})
+def changed_policy(workspace: Workspace, changes: Mapping[str, Any]) -> Policy:
+    """The policy last used, with some fields changed; nothing is remembered.
+
+    Raises:
+        ConfigError: Together they are not possible.
+    """
+    policy = Policy(**{**asdict(current_policy(workspace)), **changes})
+    # the trigger has to fit into the budget, whatever the words are
+    compose(Said(), Vocabulary.of(policy), _encode(policy))
+    return policy
+
+
+def _remember(workspace: Workspace, changes: Mapping[str, Any] | None) -> None:
+    if changes:
+        workspace.set_setting(SETTING, asdict(changed_policy(workspace, changes)))
+
+
+def _encode(policy: Policy, *, count: bool = False) -> Encode | None:
+    """The tokenizer for a budget, or for counting where it is there."""
+    if not (policy.budget or count):
+        return None
+    try:
+        return clip_tokens.encoder()
+    except ModelMissing:
+        if policy.budget:
+            raise
+        return None
 
 
 def selected(workspace: Workspace) -> Selection:
@@ -297,14 +327,16 @@ def _adopted(workspace: Workspace, pictures: Sequence[Candidate], seen: dataset.
     return dataset.adopt(workspace, seen, named)
 
 
-def _selected(workspace: Workspace, pictures: Sequence[Candidate]) -> Selection:
+def _selected(workspace: Workspace, pictures: Sequence[Candidate], *, count: bool = False) -> Selection:
     policy, decisions = current_policy(workspace), workspace.decisions()
     curation = curate(pictures, decisions, policy)
     chosen = [candidate for candidate in pictures if candidate.id in curation.kept]
+    wordings = Wordings.of(chosen, policy, _encode(policy, count=count))
     judgements = Judgements()
     if any(candidate.embedding is not None for candidate in chosen):
-        judgements = judge(chosen, decisions, _vectors(workspace, vocabulary(chosen, decisions)), policy)
-    return select(chosen, curation, gather.unreadable(workspace), judgements, decisions, policy)
+        vectors = _vectors(workspace, vocabulary(chosen, decisions, wordings))
+        judgements = judge(chosen, decisions, vectors, wordings)
+    return select(chosen, curation, gather.unreadable(workspace), judgements, decisions, wordings)
 
 
 def _with_painted_mirrors(workspace: Workspace, pictures: Sequence[Candidate]) -> Sequence[Candidate]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -10,32 +10,17 @@ from numpy.typing import NDArray
 
 from capprep import agreement, filewords
 from capprep.agreement import Verdict
-from capprep.candidates import PIXELS, TEXT, Candidate, LeftOut, Policy, mirror_id
+from capprep.candidates import PIXELS, TEXT, Candidate, LeftOut, mirror_id
 from capprep.curate import Curation, Decisions, Group
 from capprep.facts import SUFFIXES, PictureFact, TagScore
+from capprep.filewords import Rule
+from capprep.wording import Wording, Wordings, Words, captioned
 
-RATING = "rating"
 WRITTEN = "written"
 """Category of a tag that no tagger gave any picture and a person wrote."""
 
 MIRRORED = "-mirror"
 """How the name of a mirrored copy ends."""
-
-TAG_WORDS = 3
-"""The first piece of a person's text is a sentence if it has more words than this."""
-
-
-@dataclass(frozen=True, slots=True)
-class Words:
-    """What a picture's text says of it.
-
-    Attributes:
-        caption: Its sentence, or None.
-        tags: Its tags as words ("long hair"), in the order of the text.
-    """
-
-    caption: str | None
-    tags: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -52,7 +37,7 @@ class TagChoice:
 
     Attributes:
         name: The tagger's spelling ("long_hair"), or the words of a tag that no tagger gave.
-        text: As written in the text file ("long hair").
+        text: As written in the text file ("long hair"); what an alias says where there is one.
         category: "general", "character", "copyright", "meta" or "rating"; `WRITTEN` where no tagger gave it.
         probability: The tagger's, 0..1; None where only a person gave it to this picture.
         kept: True if it is in the text.
@@ -86,6 +71,7 @@ class Example:
         edited: True if a person wrote the text.
         pixels_edited: True if a person changed the picture in `dataset/`.
         replaced: The captioner's sentence where a person's text has another or none, else None.
+        remarks: What else there is to say of its text, as sentences.
         flaws: What a person should look at, as sentences.
         sharper: Of how many in a hundred of the set it is sharper, or None where that was not measured.
         chosen: Why it is among the best, or "" where all are kept.
@@ -105,6 +91,7 @@ class Example:
     edited: bool = False
     pixels_edited: bool = False
     replaced: str | None = None
+    remarks: tuple[str, ...] = ()
     flaws: tuple[str, ...] = ()
     sharper: float | None = None
     chosen: str = ""
@@ -120,11 +107,13 @@ class Selection:
         examples: The pictures, without their mirrored copies.
         left_out: What is not in the set.
         groups: Pictures that show the same.
+        unmatched: A person's rules that were about no tag of any picture.
     """
 
     examples: tuple[Example, ...]
     left_out: tuple[LeftOut, ...] = ()
     groups: tuple[Group, ...] = ()
+    unmatched: tuple[Rule, ...] = ()
 
     @property
     def training(self) -> Iterator[Example]:
@@ -155,9 +144,9 @@ def select(
     unreadable: Sequence[LeftOut],
     judgements: Judgements,
     decisions: Decisions,
-    policy: Policy,
+    wordings: Wordings,
 ) -> Selection:
-    """Write the text of every picture that was chosen.
+    """The pictures that were chosen with their texts and all that there is to say of them.
 
     Args:
         candidates: The pictures, in order of number.
@@ -165,18 +154,28 @@ def select(
         unreadable: Files that never became a picture.
         judgements: Agreement's verdicts; see `judge`.
         decisions: What people decided: (picture id, kind) -> payload.
-        policy: Thresholds.
+        wordings: What became of the models' words.
     """
-    given = {filewords.tag_text(tag.name): tag for candidate in candidates for tag in candidate.tags or ()}
+    given = {
+        text: tag
+        for candidate in candidates
+        for tag, spelled in zip(candidate.tags or (), wordings.by_id[candidate.id].spelled, strict=True)
+        for text in (spelled, filewords.tag_text(tag.name))
+    }
     examples = []
     for candidate in candidates:
         if candidate.id not in curation.kept or candidate.picture is None or candidate.crop is None:
             continue
-        words = words_of(candidate, decisions, policy)
-        tags = _choices(candidate, words, (candidate.id, TEXT) in decisions, given, judgements, policy)
-        example = _example(candidate, candidate.picture, candidate.crop, words, tags, judgements, decisions, curation)
-        examples.append(_with_mirror(example, candidate, decisions) if policy.mirror else example)
-    return Selection(tuple(examples), (*unreadable, *curation.left_out), curation.groups)
+        wording, words = wordings.by_id[candidate.id], wordings.words_of(candidate, decisions)
+        written = decisions.get((candidate.id, TEXT))
+        example = replace(
+            _example(candidate, candidate.picture, candidate.crop, words, judgements, decisions, curation),
+            tags=_choices(candidate, wording, words, written is not None, given, judgements),
+            text=wording.text if written is None else written,
+            remarks=wordings.remarks_on(candidate, decisions),
+        )
+        examples.append(_with_mirror(example, candidate, decisions) if wordings.policy.mirror else example)
+    return Selection(tuple(examples), (*unreadable, *curation.left_out), curation.groups, wordings.unmatched)
 
 
 def _with_mirror(example: Example, candidate: Candidate, decisions: Decisions) -> Example:
@@ -205,17 +204,15 @@ def _example(
     picture: PictureFact,
     crop: str,
     words: Words,
-    tags: tuple[TagChoice, ...],
     judgements: Judgements,
     decisions: Decisions,
     curation: Curation,
 ) -> Example:
-    written = decisions.get((candidate.id, TEXT))
-    known = candidate.caption is not None or candidate.tags is not None
-    kept = [filewords.escape(tag.text) for tag in tags if tag.kept]
-    captioned = _captioned(candidate)
+    """An example without its text and tags."""
+    edited = (candidate.id, TEXT) in decisions
     own = painted(decisions.get((candidate.id, PIXELS)), picture.size)
     crop, suffix = own or (crop, SUFFIXES[picture.format_out])
+    said = captioned(candidate)
     return Example(
         id=candidate.id,
         name=candidate.name,
@@ -224,12 +221,12 @@ def _example(
         crop=crop,
         caption=words.caption,
         caption_verdict=judgements.captions.get(candidate.id),
-        tags=tags,
-        text=written if written is not None else filewords.join(words.caption, kept) if known else None,
-        edited=written is not None,
+        tags=(),
+        text=None,
+        edited=edited,
         pixels_edited=own is not None,
         suffix=suffix,
-        replaced=captioned if captioned != words.caption else None,
+        replaced=said if edited and said != words.caption else None,
         flaws=tuple(sentence for _, sentence in curation.flaws.get(candidate.id, ())),
         sharper=curation.sharper.get(candidate.id),
         chosen=curation.chosen.get(candidate.id, ""),
@@ -238,28 +235,27 @@ def _example(
 
 def _choices(
     candidate: Candidate,
+    wording: Wording,
     words: Words,
     edited: bool,
     given: Mapping[str, TagScore],
     judgements: Judgements,
-    policy: Policy,
 ) -> tuple[TagChoice, ...]:
-    """What became of each tag that the tagger or a person gave a picture.
+    """What became of each tag that the tagger or a person gave a picture, those in the text first and in its order.
 
     Args:
         candidate: The picture.
+        wording: What became of the models' words.
         words: What its text says.
         edited: True if a person wrote that text.
         given: Some picture's tag for each text, for the name and category of what only a person gave this one.
         judgements: Agreement's verdicts.
-        policy: Thresholds.
     """
     choices = []
-    for tag in candidate.tags or ():
-        text = filewords.tag_text(tag.name)
-        reason = _reason(tag, policy)
+    for tag, text, why in zip(candidate.tags or (), wording.spelled, wording.reasons, strict=True):
+        reason = why
         if edited:
-            reason = "" if text in words.tags else reason or "not in the text written by hand"
+            reason = "" if text in words.tags else why or "not in the text written by hand"
         verdict = judgements.tags.get(text)
         choices.append(TagChoice(tag.name, text, tag.category, tag.probability, not reason, reason, verdict))
     if edited:
@@ -267,83 +263,29 @@ def _choices(
         for text in (text for text in words.tags if text not in known):
             tag = given.get(text, TagScore(text, WRITTEN, 0.0))
             choices.append(TagChoice(tag.name, text, tag.category, None, True, "", judgements.tags.get(text)))
-        place = {text: n for n, text in enumerate(words.tags)}
-        choices.sort(key=lambda choice: place.get(choice.text, len(place)))
+    place = {text: n for n, text in enumerate(words.tags)}
+    choices.sort(key=lambda choice: place.get(choice.text, len(place)) if choice.kept else len(place))
     return tuple(choices)
-
-
-def _reason(tag: TagScore, policy: Policy) -> str:
-    """Why a tag is left out, or ""."""
-    if tag.category == RATING:
-        return "ratings describe the picture, not what is on it"
-    if tag.probability < policy.booru_threshold:
-        # without the probability itself, which stands beside it: equal reasons are shown as one
-        return f"its probability is under the threshold {policy.booru_threshold:g}"
-    return "" if filewords.tag_text(tag.name) else "nothing is left of it as words"
-
-
-def words_of(candidate: Candidate, decisions: Decisions, policy: Policy) -> Words:
-    """What a picture's text says: a person's own words where there are some, else the models'.
-
-    A person's text is cut at its commas. The first piece is its caption if it has more than `TAG_WORDS` words or
-    is the captioner's; all other pieces are tags.
-
-    Args:
-        candidate: The picture.
-        decisions: What people decided: (picture id, kind) -> payload.
-        policy: Thresholds; they say nothing of a person's words.
-    """
-    captioned, text = _captioned(candidate), decisions.get((candidate.id, TEXT))
-    if text is None:
-        kept = (filewords.tag_text(tag.name) for tag in candidate.tags or () if not _reason(tag, policy))
-        return Words(captioned, tuple(dict.fromkeys(kept)))
-    pieces = filewords.split(text)
-    caption = pieces[0] if pieces and (len(pieces[0].split()) > TAG_WORDS or pieces[0] == captioned) else None
-    # a person may write a tag in the tagger's spelling
-    tags = map(filewords.tag_text, pieces if caption is None else pieces[1:])
-    return Words(caption, tuple(dict.fromkeys(tag for tag in tags if tag)))
-
-
-def _captioned(candidate: Candidate) -> str | None:
-    """The captioner's sentence as it is written."""
-    return None if candidate.caption is None else filewords.caption_text(candidate.caption)
-
-
-def vocabulary(candidates: Iterable[Candidate], decisions: Decisions) -> list[str]:
-    """Every text agreement has to know the vector of: the models' words whatever the threshold, and people's.
-
-    The models' are in it beside a person's as well, so that an edit can be taken back without running a model.
-
-    Args:
-        candidates: The pictures.
-        decisions: What people decided: (picture id, kind) -> payload.
-    """
-    texts: set[str] = set()
-    for candidate in candidates:
-        words = words_of(candidate, decisions, Policy())
-        texts.update((_captioned(candidate) or "", words.caption or "", *words.tags))
-        texts.update(filewords.tag_text(tag.name) for tag in candidate.tags or () if tag.category != RATING)
-    return sorted(texts - {""})
 
 
 def judge(
     candidates: Sequence[Candidate],
     decisions: Decisions,
     vectors: Mapping[str, NDArray[np.float32]],
-    policy: Policy,
+    wordings: Wordings,
 ) -> Judgements:
-    """Agreement's verdicts on the words that are trained on, see `words_of`.
+    """Agreement's verdicts on the words that are trained on, see `Wordings.words_of`.
 
     Args:
         candidates: The pictures; those without a vector are left out.
         decisions: What people decided: (picture id, kind) -> payload.
         vectors: The unit vector of each text; texts without one get no verdict.
-        policy: Thresholds.
+        wordings: What became of the models' words.
     """
     seen = [candidate for candidate in candidates if candidate.embedding is not None]
     if not seen or not vectors:
         return Judgements()
-    words = [words_of(candidate, decisions, policy) for candidate in seen]
+    words = [wordings.words_of(candidate, decisions) for candidate in seen]
     images_ND = agreement.unit([c.embedding for c in seen if c.embedding is not None])
     column = {text: r for r, text in enumerate(vectors)}
     similarity_NR = images_ND @ agreement.unit(list(vectors.values())).T

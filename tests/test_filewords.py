@@ -20,6 +20,7 @@ from capprep import filewords
         ("slime_(substance)", "slime (substance)"),
         ("a,b", "a b"),
         ("tag\nwith\x00control", "tag with control"),
+        ("a_BREAK_dance", "a break dance"),
     ],
 )
 def test_a_tag_is_written_as_words_and_faces_stay_faces(name: str, text: str) -> None:
@@ -37,14 +38,14 @@ def test_equal_pieces_are_written_once_and_empty_ones_never() -> None:
 
 
 def unescaped(text: str) -> str:
-    """What the webui's prompt parser makes of escapes: a backslash takes the next character literally."""
-    return re.sub(r"\\([\\()])", r"\1", text)
+    """What the webui's prompt parser makes of escapes: a backslash takes the next bracket or backslash literally."""
+    return re.sub(r"\\([\\()\[\]])", r"\1", text)
 
 
-@given(st.text(r"ab\()"))
+@given(st.one_of(st.text(r"ab\()[]"), st.text()))
 def test_an_escaped_text_reads_back_as_itself(text: str) -> None:
-    assert unescaped(filewords.escape(text)) == text
-    assert not re.search(r"(?<!\\)(?:\\\\)*[()]", filewords.escape(text))
+    assert unescaped(filewords.escape(text)) == filewords.unescape(filewords.escape(text)) == text
+    assert not re.search(r"(?<!\\)(?:\\\\)*[()\[\]]", filewords.escape(text))
 
 
 @given(st.lists(st.text()))

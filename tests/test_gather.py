@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import io
+import json
 import os
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -14,11 +17,12 @@ from capprep import gather, pipeline
 from capprep.candidates import KEEP, NO, TEXT
 from capprep.decisions import Decision
 from capprep.engines.local import LocalEngine
-from capprep.facts import PICTURE, Appearance, PictureFact
+from capprep.facts import BOORU, PICTURE, Appearance, PictureFact, TagScore
 from capprep.pipeline import Step
 from capprep.sources import Source, cut_id
-from capprep.stage import Cut
+from capprep.stage import Cut, Reader, Runtime, Stage, Value
 from capprep.stages.picture import Picture
+from capprep.thresholds import Thresholds
 from capprep.workspace import Workspace
 
 
@@ -138,3 +142,36 @@ def test_a_path_is_shown_as_text_whatever_it_is(tmp_path: Path, key: bytes, said
         source = Source(key.replace(b"{root}", os.fsencode(root)), "a" * 64, 1, 1)
         assert gather.shown(workspace, source) == said.replace("{root}", root)
         assert said.encode()
+
+
+@dataclass(frozen=True)
+class Tagger(Stage):
+    """Gives every picture the same answer."""
+
+    name: ClassVar[str] = BOORU
+    version: ClassVar[int] = 1
+    reads: ClassVar[tuple[str, ...]] = (PICTURE,)
+
+    answer: str = "{}"
+
+    def load(self, runtime: Runtime) -> Reader:
+        data = {"tags": [["long_hair", "general", 0.9]], **json.loads(self.answer)}
+        return lambda rows: [Value(data) for _ in rows]
+
+
+@pytest.mark.parametrize(
+    ("answer", "thresholds", "beneath"),
+    [
+        ('{"thresholds": {"default": 0.3, "character": 0.8}, "beneath": {"general": 0.04}}', {"character": 0.8}, 0.04),
+        ("{}", {}, None),  # as an earlier version left it
+    ],
+)
+def test_tags_come_with_the_taggers_own_thresholds_and_what_was_too_low_to_be_stored(
+    workspace: Workspace, answer: str, thresholds: dict[str, float], beneath: float | None
+) -> None:
+    ingest(workspace)
+    pipeline.caption(workspace, [Step(Tagger(answer), LocalEngine())])
+    for each in gather.candidates(workspace):
+        assert each.tags == (TagScore("long_hair", "general", 0.9),)
+        assert each.thresholds == Thresholds(0.3 if thresholds else 0.5, thresholds)
+        assert each.beneath.get("general") == beneath

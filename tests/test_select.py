@@ -14,8 +14,9 @@ from capprep.candidates import PIXELS, TEXT, Candidate, LeftOut, Policy
 from capprep.curate import curate
 from capprep.errors import ConfigError
 from capprep.facts import PictureFact, TagScore
-from capprep.select import Judgements, Selection, edited_pixels, judge, select, vocabulary, words_of
+from capprep.select import Judgements, Selection, edited_pixels, judge, select
 from capprep.toybox.world import scene
+from capprep.wording import Wordings, Words, vocabulary
 
 PICTURE = PictureFact(640, 512, "JPEG", "RGB", 1, 1, (64.0, 0.0, 576.0, 512.0), 1.0, 512)
 TAGS = (
@@ -44,11 +45,15 @@ def selected(
     candidates: Sequence[Candidate], unreadable: Sequence[LeftOut], decisions: dict, policy: Policy
 ) -> Selection:
     curation = curate(candidates, decisions, policy)
-    return select(candidates, curation, unreadable, Judgements(), decisions, policy)
+    return select(candidates, curation, unreadable, Judgements(), decisions, Wordings.of(candidates, policy))
 
 
 def chosen(*candidates: Candidate, policy: Policy | None = None, decisions: dict | None = None):
     return selected(candidates, [], decisions or {}, policy or Policy())
+
+
+def words_of(one: Candidate, decisions: dict, **policy: object) -> Words:
+    return Wordings.of([one], Policy(**policy)).words_of(one, decisions)  # type: ignore[arg-type]
 
 
 def test_the_text_is_the_caption_then_the_tags_over_the_threshold() -> None:
@@ -67,15 +72,17 @@ def test_every_tag_left_out_has_its_reason() -> None:
 
 def test_another_threshold_changes_the_text_and_needs_no_model() -> None:
     assert (
-        chosen(candidate(), policy=Policy(booru_threshold=0.2)).examples[0].text
+        chosen(candidate(), policy=Policy(booru_threshold="0.2")).examples[0].text
         == r"a cat sitting, long hair, slime \(substance\), hat"
     )
-    assert chosen(candidate(), policy=Policy(booru_threshold=0.95)).examples[0].text == "a cat sitting"
+    assert chosen(candidate(), policy=Policy(booru_threshold="0.95")).examples[0].text == "a cat sitting"
 
 
-def test_a_threshold_under_what_is_stored_is_refused() -> None:
-    with pytest.raises(ConfigError, match="booru_threshold"):
-        Policy(booru_threshold=0.01)
+@pytest.mark.parametrize("text", ["0.01", "1.5", "nan", "half", "character=", "a=0.5,a=0.6", "Odd!=0.5"])
+def test_thresholds_that_are_none_are_refused_by_name(text: str) -> None:
+    with pytest.raises(ConfigError, match="booru_threshold") as error:
+        Policy(booru_threshold=text)
+    assert error.value.hint
 
 
 def test_a_persons_text_wins_whatever_the_models_say() -> None:
@@ -97,7 +104,7 @@ def test_a_persons_text_wins_whatever_the_models_say() -> None:
     ],
 )
 def test_a_persons_text_is_cut_into_a_sentence_and_tags(text: str, caption: str | None, tags: tuple[str, ...]) -> None:
-    words = words_of(candidate(), {("id1", TEXT): text}, Policy())
+    words = words_of(candidate(), {("id1", TEXT): text})
     assert (words.caption, words.tags) == (caption, tags)
     (example,) = chosen(candidate(), decisions={("id1", TEXT): text}).examples
     assert (example.text, example.caption) == (text, caption)
@@ -105,9 +112,9 @@ def test_a_persons_text_is_cut_into_a_sentence_and_tags(text: str, caption: str 
 
 
 def test_without_a_persons_text_the_words_are_the_models_as_they_are_written() -> None:
-    words = words_of(candidate(), {("another", TEXT): "mine"}, Policy(booru_threshold=0.7))
+    words = words_of(candidate(), {("another", TEXT): "mine"}, booru_threshold="0.7")
     assert (words.caption, words.tags) == ("a cat sitting", ("long hair",))
-    assert words_of(candidate(caption=None, tags=None), {}, Policy()).caption is None
+    assert words_of(candidate(caption=None, tags=None), {}).caption is None
 
 
 def test_what_a_person_took_out_and_put_in_is_told_from_what_the_models_said() -> None:
@@ -166,13 +173,18 @@ def test_names_are_safe_unique_and_short_whatever_the_source_is_called(stem: str
     assert not name.endswith(".")
 
 
+def known(candidates: Sequence[Candidate], decisions: dict, **policy: object) -> list[str]:
+    wordings = Wordings.of(candidates, Policy(**policy))  # type: ignore[arg-type]
+    return vocabulary(candidates, decisions, wordings)
+
+
 def test_the_vocabulary_is_every_caption_and_tag_but_no_rating() -> None:
-    assert vocabulary([candidate()], {}) == ["a cat sitting", "hat", "long hair", "slime (substance)"]
+    assert known([candidate()], {}) == ["a cat sitting", "hat", "long hair", "slime (substance)"]
 
 
 def test_the_vocabulary_holds_a_persons_words_and_still_the_models_so_that_they_can_come_back() -> None:
-    before = vocabulary([candidate()], {})
-    now = vocabulary([candidate()], {("id1", TEXT): "two dogs look at me, dog, hat"})
+    before = known([candidate()], {})
+    now = known([candidate()], {("id1", TEXT): "two dogs look at me, dog, hat"})
     assert set(now) - set(before) == {"two dogs look at me", "dog"}
     assert set(before) <= set(now)
 
@@ -190,16 +202,17 @@ def test_agreement_judges_what_is_written_and_leaves_out_pictures_without_a_vect
         for n in range(12)
     ]
     vectors = {"cat": axis[1], "dog": axis[0], "hat": axis[2], **{f"picture {n}": axis[n % 2] for n in range(12)}}
-    judgements = judge([*pictures, candidate(99)], {}, vectors, Policy())
+    wordings = Wordings.of([*pictures, candidate(99)], Policy())
+    judgements = judge([*pictures, candidate(99)], {}, vectors, wordings)
     assert {name: verdict.state for name, verdict in judgements.tags.items()} == {
         "cat": "supported",
         "dog": "supported",
     }
     assert set(judgements.captions) == {f"id{n}" for n in range(12)}
-    assert judge([candidate()], {}, {}, Policy()) == Judgements()
-    assert judge(pictures, {}, {}, Policy()) == Judgements()
-    assert judge(pictures, {}, {f"picture {n}": axis[0] for n in range(12)}, Policy()).tags == {}
-    assert judge(pictures, {}, {"cat": axis[1], "dog": axis[0]}, Policy()).captions == {}
+    assert judge([candidate()], {}, {}, wordings) == Judgements()
+    assert judge(pictures, {}, {}, wordings) == Judgements()
+    assert judge(pictures, {}, {f"picture {n}": axis[0] for n in range(12)}, wordings).tags == {}
+    assert judge(pictures, {}, {"cat": axis[1], "dog": axis[0]}, wordings).captions == {}
 
 
 def drawn(oracle) -> list[Candidate]:
@@ -217,8 +230,8 @@ def drawn(oracle) -> list[Candidate]:
 
 
 def verdicts(oracle, pictures: list[Candidate], decisions: dict[tuple[str, str], str]) -> Judgements:
-    vectors = {text: oracle(text) for text in vocabulary(pictures, decisions)}
-    return judge(pictures, decisions, vectors, Policy())
+    vectors = {text: oracle(text) for text in known(pictures, decisions)}
+    return judge(pictures, decisions, vectors, Wordings.of(pictures, Policy()))
 
 
 def test_exchanged_texts_are_weak_and_all_others_supported(oracle) -> None:
@@ -250,7 +263,8 @@ def test_a_person_is_judged_by_the_tags_they_wrote_and_not_by_the_taggers(oracle
 
 def test_a_text_without_a_vector_gets_no_verdict_and_is_not_judged_as_the_models_text(oracle) -> None:
     pictures = drawn(oracle)
-    vectors = {text: oracle(text) for text in vocabulary(pictures, {})}
-    judged = judge(pictures, {("id3", TEXT): "words that nobody has read, dragon"}, vectors, Policy())
+    vectors = {text: oracle(text) for text in known(pictures, {})}
+    decisions = {("id3", TEXT): "words that nobody has read, dragon"}
+    judged = judge(pictures, decisions, vectors, Wordings.of(pictures, Policy()))
     assert set(judged.captions) == {f"id{n}" for n in range(20)} - {"id3"}
     assert "dragon" not in judged.tags

@@ -24,6 +24,9 @@ NOTICES = "capprep.notices"
 WIDEST = 60
 """To how many characters names are filled up, so that one long one does not push all others aside."""
 
+_OF_THE_MODEL = {"weights": "another model", "spec": "another description of the tagger"}
+"""What is said of fields whose values tell a person nothing."""
+
 SHOWN = 20
 """How many files are named before the rest is only counted."""
 
@@ -103,6 +106,16 @@ def dataset_lines(refreshed: Refreshed) -> list[str]:
     return lines
 
 
+def unmatched_lines(selection: Selection) -> list[str]:
+    """The rules that were about no tag at all, option by option: mistyped, or not needed."""
+    rules: dict[str, list[str]] = {}
+    for rule in selection.unmatched:
+        rules.setdefault(rule.option, []).append(rule.text)
+    return [
+        f"--{option.replace('_', '-')}: no picture has a tag for {shortened(texts)}" for option, texts in rules.items()
+    ]
+
+
 def shortened(names: Sequence[str]) -> str:
     """Names one after the other; beyond `SHOWN` only counted."""
     more = f", and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
@@ -167,7 +180,7 @@ def note_changes(session: Session, workspace: Workspace, steps: Sequence[Step]) 
     for step in steps:
         before, now = workspace.fields(step.stage.name), asdict(step.stage)
         changes = [
-            "another model" if name == "weights" else f"{name} {before[name]} before, {now[name]} now"
+            _OF_THE_MODEL.get(name, f"{name} {before[name]} before, {now[name]} now")
             for name in now
             if name in before and before[name] != now[name]
         ]
@@ -202,14 +215,17 @@ def answer_words(
     lines += [_counts_line("caption", counts["captions"])] if any(counts["captions"].values()) else []
     lines.append(_counts_line("tag", counts))
     lines += dataset_lines(refreshed)
+    lines += unmatched_lines(selection)
     lines += left_out_lines(lost)
     lines.append("next: capprep review report.html")
     work = {
         step.stage.name: {"computed": tally.computed, "known": tally.known, "model": step.label}
         for step, tally in ((step, tallies[step.stage.name]) for step in steps)
     }
-    notice = session.profile.notice
-    session.answer(
-        "\n".join(lines), {**selection_data(refreshed), "stages": work, "verdicts": counts, "notice": notice}
-    )
+    texts = {
+        "remarks": {example.name: list(example.remarks) for example in selection.examples if example.remarks},
+        "unmatched_rules": [asdict(rule) for rule in selection.unmatched],
+        "notice": session.profile.notice,
+    }
+    session.answer("\n".join(lines), {**selection_data(refreshed), "stages": work, "verdicts": counts, **texts})
     click.get_current_context().exit(EXIT_SOME_FAILED if lost else EXIT_DONE)

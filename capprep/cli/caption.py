@@ -10,6 +10,7 @@ import click
 from capprep import pipeline
 from capprep.cli import resolve
 from capprep.cli.answers import answer_words, note_changes
+from capprep.cli.sections import OFFERED
 from capprep.cli.session import Session, config_options, policy_options, session_options
 from capprep.stages.blip import Blip
 
@@ -19,11 +20,12 @@ from capprep.stages.blip import Blip
 @click.option("--blip/--no-blip", "with_blip", default=None, help="Write a sentence for each picture with BLIP.")
 @click.option("--booru/--no-booru", "with_booru", default=None, help="Tag each picture with DeepDanbooru.")
 @config_options(Blip, "caption")
-@policy_options("caption", "booru_threshold")
+@policy_options("caption", *OFFERED)
 @resolve.device_option
 @resolve.caption_model_option
 @resolve.booru_model_option
 @resolve.booru_labels_option
+@resolve.booru_spec_option
 @resolve.match_model_option
 def caption(
     session: Session,
@@ -35,6 +37,7 @@ def caption(
     caption_model: str | None,
     booru_model: str | None,
     booru_labels: Path | None,
+    booru_spec: str | None,
     match_model: str | None,
 ) -> None:
     """Caption and tag the pictures, and score the words.
@@ -46,11 +49,12 @@ def caption(
     # naming one asks for that one; naming none, or only what is not wanted, asks for the others
     otherwise = not (with_blip or with_booru)
     with session.workspace() as workspace:
+        pipeline.changed_policy(workspace, policy)  # what does not go together is said before a model runs
         steps = []
         if otherwise if with_blip is None else with_blip:
             steps.append(resolve.caption_step(session, blip, caption_model, device))
         if otherwise if with_booru is None else with_booru:
-            steps.append(resolve.booru_step(session, booru_model, booru_labels, device))
+            steps.append(resolve.booru_step(session, booru_model, booru_labels, device, booru_spec))
         images, texts = resolve.match_steps(session, match_model, device, blip.dtype)
         note_changes(session, workspace, [*steps, images])
         with session.progress() as watch:

@@ -11,11 +11,13 @@ from capprep.cli.session import Session
 from capprep.engines.local import LocalEngine
 from capprep.errors import ConfigError
 from capprep.lock import Found, Store
+from capprep.models.tagger_spec import BUILT_IN, TaggerSpec, find_spec
 from capprep.pipeline import Step
 from capprep.stage import Runtime
 from capprep.stages.blip import Blip
 from capprep.stages.booru import Booru
 from capprep.stages.match import MatchImage, MatchText
+from capprep.thresholds import Thresholds
 
 device_option = click.option(
     "--device",
@@ -39,6 +41,11 @@ booru_labels_option = click.option(
     metavar="FILE",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="The tag list of an .onnx file given with --booru-model (.csv or .txt).",
+)
+booru_spec_option = click.option(
+    "--booru-spec",
+    metavar="NAME|FILE",
+    help="What an .onnx file given with --booru-model takes and answers: deepdanbooru, wd-v3, or a .toml file.",
 )
 match_model_option = click.option(
     "--match-model",
@@ -81,14 +88,43 @@ def caption_step(session: Session, blip: Blip, given: str | None, device: str) -
     )
 
 
-def booru_step(session: Session, given: str | None, labels: Path | None, device: str) -> Step:
+def find_tagger(session: Session, given: str | None, labels: Path | None, spec: str | None) -> tuple[Found, TaggerSpec]:
+    """The tagger given by name or path, else the profile's, verified; and what it takes and answers.
+
+    Args:
+        session: The call.
+        given: A name of the lock, or the path of an `.onnx` file, or None.
+        labels: The tag list of such a file; None for the one its description names, or the graph's own metadata.
+        spec: Its description by name or path; None for the `.toml` file beside it, or DeepDanbooru's.
+
+    Raises:
+        ModelError: It is not there, cannot be fetched, or is not what it should be.
+        ConfigError: The name is of a model for something else, or the description is not possible.
+    """
+    if given is None or given in session.lock.models:
+        if spec is not None:
+            raise ConfigError("--booru-spec is for a tagger of your own", "name its .onnx file with --booru-model")
+        found = find_model(session, "booru", given, labels)
+        model = session.lock.named(found.name)
+        known = BUILT_IN[model.tagger]
+        own = Thresholds.from_json(model.thresholds) if model.thresholds else known.thresholds
+        return found, dataclasses.replace(known, thresholds=own)
+    path = Path(given)
+    beside = path.parent / f"{path.stem}.toml"
+    described = find_spec(spec or (str(beside) if beside.is_file() else "deepdanbooru"))
+    if labels is None and described.labels:
+        labels = path.parent / described.labels
+    return find_model(session, "booru", given, labels), described
+
+
+def booru_step(session: Session, given: str | None, labels: Path | None, device: str, spec: str | None = None) -> Step:
     """The tagger on a device; the provider in its label is the one in use, or loading it fails."""
     from capprep.models.device import CPU_PROVIDER, CUDA, CUDA_PROVIDER, onnx_device
 
-    found = find_model(session, "booru", given, labels)
+    found, described = find_tagger(session, given, labels, spec)
     runtime = Runtime(onnx_device(device), found.path, found.labels)
     label = f"{found.name} on {CUDA_PROVIDER if runtime.device == CUDA else CPU_PROVIDER}"
-    return Step(Booru(weights=found.sha256), LocalEngine(runtime), label)
+    return Step(Booru(weights=found.sha256, spec=described.to_text()), LocalEngine(runtime), label)
 
 
 def match_steps(session: Session, given: str | None, device: str, dtype: str) -> tuple[Step, Step]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from capprep import pipeline
+from capprep.candidates import Policy
 from capprep.cli.answers import plural, selection_data, shortened, verdict_counts
 from capprep.cli.resolve import shipped_digests
 from capprep.cli.session import Session, session_options, shown_path
@@ -16,6 +17,8 @@ from capprep.decisions import read
 from capprep.engines.local import LocalEngine
 from capprep.errors import DatasetError
 from capprep.facts import BLIP, BOORU, MATCH_IMAGE, PICTURE
+from capprep.models.tagger_spec import TaggerSpec
+from capprep.thresholds import Thresholds
 from capprep.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -86,7 +89,7 @@ def _report(session: Session) -> tuple[Report, pipeline.Refreshed]:
     from capprep.review.rows import left_out_counts
 
     with session.workspace() as workspace:
-        refreshed = pipeline.refresh(workspace)
+        refreshed = pipeline.refresh(workspace, count=True)
         selection = refreshed.selection
         squares = [example.crop for example in selection.training] + [item.crop for item in selection.left_out]
         left = left_out_counts(selection.left_out)
@@ -112,11 +115,19 @@ def _facts(workspace: Workspace) -> list[tuple[str, str]]:
     if blip:
         rows.append(("captions", f"BLIP {_short(blip)}, {blip['num_beams']} beams, prompt {blip['prompt']!r}"))
     if booru:
-        threshold = pipeline.current_policy(workspace).booru_threshold
-        rows.append(("tags", f"DeepDanbooru {_short(booru)}, kept from probability {threshold:g}"))
+        rows.append(("tags", f"tagger {_short(booru)}, {_kept(booru, pipeline.current_policy(workspace))}"))
     if match:
         rows.append(("scores", f"BLIP image-text contrast {_short(match)}"))
     return rows
+
+
+def _kept(booru: dict[str, Any], policy: Policy) -> str:
+    """From which probability on the tags of a tagger are written."""
+    own = TaggerSpec.from_text(booru["spec"]).thresholds if "spec" in booru else Thresholds()
+    thresholds = own.overridden(policy.booru_threshold)
+    besides = "".join(f", {category} tags from {least:g}" for category, least in thresholds.categories.items())
+    said = f"kept from probability {thresholds.default:g}{besides}"
+    return f"cut at the largest gap of each picture, else {said}" if policy.mcut else said
 
 
 def _short(fields: dict[str, Any]) -> str:

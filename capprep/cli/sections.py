@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from capprep.candidates import CURATING
+from capprep.candidates import CURATING, WORDING
 from capprep.config import Config, options
 from capprep.stages.blip import Blip
 from capprep.stages.picture import Picture
@@ -15,7 +15,10 @@ SECTIONS: dict[str, tuple[type[Config], ...]] = {
     "train": (TrainConfig,),
 }
 
-POLICIES = {"ingest": ("split", "mirror"), "select": CURATING, "caption": ("booru_threshold",)}
+OFFERED = tuple(name for name in WORDING if name != "existing")
+"""Fields of `Policy` by which texts are written, as commands offer them; no command reads texts beside pictures."""
+
+POLICIES = {"ingest": ("split", "mirror"), "select": CURATING, "caption": OFFERED}
 """Fields of `Policy` by the section that sets them."""
 
 

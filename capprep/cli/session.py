@@ -20,6 +20,7 @@ from capprep import workspace as workspaces
 from capprep.candidates import Policy
 from capprep.config import Config, Option, options
 from capprep.errors import ConfigError
+from capprep.filewords import inlined
 from capprep.lock import Lock, Profile, read_lock
 from capprep.run import Watch, unwatched
 from capprep.workspace import Workspace
@@ -152,8 +153,9 @@ def policy_options(section: str, *names: str, quietly: Sequence[str] = ()) -> Ca
     """
 
     def build(values: dict[str, Any]) -> dict[str, Any]:
-        Policy(**values)  # a bad value fails here
-        return values
+        read = inlined(values)
+        Policy(**read)  # a bad value fails here
+        return read
 
     return _options(Policy, section, names, build, quietly)
 
@@ -212,6 +214,7 @@ def _click_option(prefix: str, field: dataclasses.Field[Any], described: Option)
 def _configured(session: Session, cls: type[Config], section: str, names: Sequence[str]) -> dict[str, Any]:
     """The fields that the profile and, before it, `capprep.toml` set."""
     fields = {field.name: field for field, _ in options(cls) if field.name in names}
+    numeric = {field.name for field, described in options(cls) if described.numeric}
     profile = session.profile.settings.get(section, {})
     written = session.settings.get(section, {})
     values = {name: value for name, value in {**profile, **written}.items() if name in fields}
@@ -219,6 +222,8 @@ def _configured(session: Session, cls: type[Config], section: str, names: Sequen
         wanted = type(fields[name].default)
         if wanted is float and isinstance(value, int) and not isinstance(value, bool):
             values[name] = float(value)
+        elif name in numeric and isinstance(value, int | float) and not isinstance(value, bool):
+            values[name] = str(value)
         elif type(value) is not wanted:
             raise ConfigError(
                 f"{SETTINGS}: {section}.{name} = {value!r} is not possible", f"it must be {_KINDS[wanted]}"

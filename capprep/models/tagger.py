@@ -1,82 +1,77 @@
-"""An ONNX tagger with DeepDanbooru's interface: 512x512 pixels in, a probability for every tag out."""
+"""An ONNX tagger: pictures in as its description says, a probability for every tag out."""
 
 from __future__ import annotations
 
-import ast
-import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
+from PIL import Image
 
-from capprep.errors import ModelMismatch, ModelMissing
+from capprep.errors import ModelMismatch
 from capprep.models.device import onnx_session
+from capprep.models.labels import Label, labels_inside, read_labels
+from capprep.models.tagger_spec import DEEPDANBOORU, TaggerSpec
 
-# N pictures, H rows, W columns, C = 3 channels red, green, blue, T tags
+# N pictures, H rows, W columns, S = H = W, C = 3 colours, T tags
 
-CATEGORIES = {"0": "general", "1": "artist", "3": "copyright", "4": "character", "5": "meta", "9": "rating"}
-"""Danbooru's numbers of tag categories."""
-
-RATING = "rating:"
-"""How a plain list of names, which has no categories, marks DeepDanbooru's three ratings."""
+__all__ = ["Label", "OnnxTagger", "prepare", "read_labels"]
 
 DEFAULT_SIZE = 512
-MAX_LABEL_BYTES = 16 * 2**20  # the largest published list has 0.4 MB
-MAX_NAME = 500  # characters; the longest tag of danbooru has about 170
+MOST_TAGS = 200
+"""More tags over their thresholds than any picture has; a tagger with damaged weights gives thousands."""
 
-
-@dataclass(frozen=True)
-class Label:
-    """What one output of a tagger stands for.
-
-    Attributes:
-        name: The tagger's own spelling ("long_hair").
-        category: A value of `CATEGORIES`.
-    """
-
-    name: str
-    category: str
+_PILLOW = {
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+}
 
 
 class OnnxTagger:
-    """A tagger that takes NHWC float32 RGB 0..1 and answers with probabilities (sigmoid inside).
+    """A tagger with one float32 input of pictures and one output of a number for every tag.
 
     Args:
         model: The `.onnx` file; input name, size and batch are read from it.
         labels: Its names, in the order of its outputs, see `read_labels`; None where the graph's own metadata has
             them, as a Python or JSON list under "tags".
         device: "cpu" or "cuda".
+        spec: What it takes and answers.
 
     Raises:
         ModelMissing: A file is not there.
-        ModelMismatch: The graph has another interface, or another number of outputs than there are labels.
+        ModelMismatch: The graph has another interface than the description says, or another number of outputs than
+            there are labels.
         DeviceError: The session did not come to stand on "cuda".
     """
 
-    def __init__(self, model: Path, labels: Path | None, device: str = "cpu") -> None:
+    def __init__(self, model: Path, labels: Path | None, device: str = "cpu", spec: TaggerSpec = DEEPDANBOORU) -> None:
         self._model = model
+        self._spec = spec
         self._session = onnx_session(model, device)
-        self.labels = _labels_inside(self._session, model) if labels is None else read_labels(labels)
-        self._input, self._batch, self._size = _input(self._session, model)
+        self._input, self._batch, self._size = _input(self._session, model, spec)
+        self.labels = (
+            labels_inside(self._session.get_modelmeta().custom_metadata_map, model)
+            if labels is None
+            else read_labels(labels, spec.categories)
+        )
         width = self._width()
         if width != len(self.labels):
             raise ModelMismatch(
                 f"{model} has {width} outputs and {labels or 'its metadata'} has {len(self.labels)} labels",
                 "use the label file that was published with this very model",
             )
+        self._least_T = np.array([spec.thresholds.of(label.category) for label in self.labels], dtype=np.float32)
 
     def _width(self) -> int:
         """How many tags it answers with; a graph that does not say is asked with one blank picture."""
         declared = self._session.get_outputs()[0].shape
         if len(declared) == 2 and isinstance(declared[1], int):
             return int(declared[1])
-        answer_NT = self._run(np.zeros((self._batch or 1, self._size, self._size, 3), dtype=np.float32))
-        return int(answer_NT.shape[1])
+        return int(self._run(self._blank(self._batch or 1)).shape[1])
 
     @property
     def provider(self) -> str:
@@ -87,153 +82,171 @@ class OnnxTagger:
         """The probability of every tag for each picture of the batch, shape (N, T).
 
         Args:
-            pictures: Squares of (S, S, 3) uint8 RGB. Where S is the network's size the pixels go in
-                as they are, another size is resized; nothing is ever padded.
+            pictures: (H, W, 3) uint8 RGB each. Squares of the network's size go in as they are, others are resized;
+                what is no square is padded as the description says.
 
         Raises:
-            ModelMismatch: The numbers cannot be probabilities.
+            ModelMismatch: The numbers cannot be probabilities of tags; the picture and the likely cause are named.
+            ValueError: A picture is no square, and the description says that none is padded.
         """
         if not pictures:
             return np.empty((0, len(self.labels)), dtype=np.float32)
         step = self._batch or len(pictures)
         parts = [self._chunk(pictures[start : start + step]) for start in range(0, len(pictures), step)]
-        p_NT = np.concatenate(parts)
-        _check(p_NT, self._model)
+        answer_NT = np.concatenate(parts)
+        logits = self._spec.output == "logits"
+        # what is no number is found below, and until then must pass
+        p_NT = _sigmoid(answer_NT) if logits else answer_NT
+        faults = [
+            _fault(answer_T, p_T, self._least_T, logits=logits) for answer_T, p_T in zip(answer_NT, p_NT, strict=True)
+        ]
+        self._refuse(faults)
         return p_NT
+
+    def _refuse(self, faults: Sequence[str]) -> None:
+        """Raise for the first picture with a fault.
+
+        Args:
+            faults: What is wrong with the answer to each picture of a batch, or "".
+        """
+        wrong = [number for number, fault in enumerate(faults, start=1) if fault]
+        if not wrong:
+            return
+        which = f"picture {wrong[0]} of the {len(faults)} in a batch"
+        if len(wrong) == len(faults):
+            which = "every picture" if len(faults) > 1 else "a picture"
+        raise ModelMismatch(
+            f"{self._model} answers {which} with {faults[wrong[0] - 1]}",
+            "fetch it again with `capprep models pull`, look into its description, or use another",
+        )
+
+    def _blank(self, count: int) -> NDArray[np.float32]:
+        size = self._size
+        shape = (count, size, size, 3) if self._spec.layout == "NHWC" else (count, 3, size, size)
+        return np.zeros(shape, dtype=np.float32)
 
     def _chunk(self, pictures: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
         """As many pictures as the graph takes at once, or fewer."""
-        x_NHWC = np.zeros((self._batch or len(pictures), self._size, self._size, 3), dtype=np.float32)
-        for x_HWC, picture in zip(x_NHWC, pictures, strict=False):
-            np.divide(_square(picture, self._size), np.float32(255), out=x_HWC)
-        return self._run(x_NHWC)[: len(pictures)]
+        x_N = self._blank(self._batch or len(pictures))
+        for x, picture in zip(x_N, pictures, strict=False):
+            prepare(picture, self._size, self._spec, x)
+        return self._run(x_N)[: len(pictures)]
 
-    def _run(self, x_NHWC: NDArray[np.float32]) -> NDArray[np.float32]:
-        answer = np.asarray(self._session.run(None, {self._input: x_NHWC})[0])
-        if answer.ndim != 2 or len(answer) != len(x_NHWC):
+    def _run(self, x_N: NDArray[np.float32]) -> NDArray[np.float32]:
+        answer = np.asarray(self._session.run(None, {self._input: x_N})[0])
+        if answer.ndim != 2 or len(answer) != len(x_N):
             raise ModelMismatch(
-                f"{self._model} answers {len(x_NHWC)} pictures with shape {answer.shape}, not (pictures, tags)",
-                "name a tagger with DeepDanbooru's interface",
+                f"{self._model} answers {len(x_N)} pictures with shape {answer.shape}, not (pictures, tags)",
+                "name a tagger with one number for every tag as its first output",
             )
         return answer.astype(np.float32, copy=False)
 
 
-def _labels_inside(session: Any, model: Path) -> tuple[Label, ...]:
-    """The names a graph carries in its metadata."""
-    try:
-        # never eval: the text comes with the file
-        names = ast.literal_eval(session.get_modelmeta().custom_metadata_map["tags"])
-    except (KeyError, ValueError, SyntaxError, MemoryError, RecursionError) as error:
-        raise ModelMismatch(
-            f"{model} does not say what its outputs are called", "name its tag list with --booru-labels FILE"
-        ) from error
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise _not_labels(model, "its metadata is no list of names")
-    labels = tuple(Label(name, "rating" if name.startswith(RATING) else "general") for name in names)
-    for line, label in enumerate(labels, start=1):
-        _check_name(label.name, line, model)
-    return labels
+def prepare(picture: NDArray[np.uint8], size: int, spec: TaggerSpec, out: NDArray[np.float32]) -> None:
+    """Write a picture as a network takes it.
 
-
-def read_labels(path: Path) -> tuple[Label, ...]:
-    """The names of a tagger's outputs, in order.
-
-    A `.csv` has the columns `name` and `category` (a number of `CATEGORIES`), others are ignored. Any other
-    file has one name a line, `rating:` marks ratings and the rest is general.
+    Args:
+        picture: (H, W, 3) uint8 RGB.
+        size: The network's side in pixels.
+        spec: How it is to be written.
+        out: (size, size, 3) or (3, size, size) float32, as `spec.layout` says.
 
     Raises:
-        ModelMissing: There is no such file.
-        ModelMismatch: It is no such list.
+        ValueError: The picture is no square, and the description says that none is padded.
     """
-    if not path.is_file():
-        raise ModelMissing(f"there is no file {path}", "check the path, or run `capprep models pull`")
-    if path.stat().st_size > MAX_LABEL_BYTES:
-        raise _not_labels(path, f"it is larger than {MAX_LABEL_BYTES >> 20} MB")
-    try:
-        labels = _from_csv(path) if path.suffix.lower() == ".csv" else _from_lines(path)
-    except UnicodeDecodeError as error:
-        raise _not_labels(path, "it is not UTF-8 text") from error
-    if not labels:
-        raise _not_labels(path, "it names no tag")
-    for line, label in enumerate(labels, start=1):
-        _check_name(label.name, line, path)
-    return labels
+    square_HWC = _resized(_square(picture, spec), size, spec.interpolation)
+    x_HWC = out if spec.layout == "NHWC" else out.transpose(1, 2, 0)
+    order = slice(None) if spec.channels == "RGB" else slice(None, None, -1)
+    np.divide(square_HWC[..., order], np.float32(255 / spec.scale), out=x_HWC)
+    if spec.mean != (0.0, 0.0, 0.0) or spec.std != (1.0, 1.0, 1.0):
+        x_HWC -= np.array(spec.mean, dtype=np.float32)[order]
+        x_HWC /= np.array(spec.std, dtype=np.float32)[order]
 
 
-def _from_csv(path: Path) -> tuple[Label, ...]:
-    try:
-        # every cell as text: "null" and "nan" are tags
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, na_filter=False, encoding="utf-8-sig")
-    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise _not_labels(path, f"it is no table ({error})") from error
-    if not {"name", "category"} <= set(table.columns):
-        raise _not_labels(path, "it has no columns `name` and `category`")
-    unknown = sorted(set(table["category"]) - set(CATEGORIES))
-    if unknown:
-        raise _not_labels(path, f"its category {unknown[0][:40]!r} is none of {', '.join(CATEGORIES)}")
-    return tuple(
-        Label(name, CATEGORIES[category]) for name, category in zip(table["name"], table["category"], strict=True)
-    )
+def _square(picture: NDArray[np.uint8], spec: TaggerSpec) -> NDArray[np.uint8]:
+    """The picture in the middle of the smallest square that holds it."""
+    height, width, _ = picture.shape
+    if height == width:
+        return picture
+    if spec.padding == "none":
+        raise ValueError(f"a tagger is given squares, not {width}x{height}: padding or squashing would change the tags")
+    side = max(height, width)
+    top, left = (side - height) // 2, (side - width) // 2
+    margins = ((top, side - height - top), (left, side - width - left), (0, 0))
+    if spec.padding == "edge":
+        return np.pad(picture, margins, mode="edge")
+    return np.pad(picture, margins, constant_values=255)
 
 
-def _from_lines(path: Path) -> tuple[Label, ...]:
-    lines = path.read_text(encoding="utf-8-sig").rstrip().split("\n")  # the reader made \r\n to \n
-    return tuple(Label(name, "rating" if name.startswith(RATING) else "general") for name in lines if lines != [""])
+def _resized(square_HWC: NDArray[np.uint8], size: int, interpolation: str) -> NDArray[np.uint8]:
+    """The square with a side of `size` pixels."""
+    side = len(square_HWC)
+    if side == size:
+        return square_HWC
+    if interpolation != "area":
+        return np.asarray(Image.fromarray(square_HWC).resize((size, size), _PILLOW[interpolation]))
+    # area means where it shrinks; where it grows they would be blocks
+    way = cv2.INTER_AREA if side > size else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(square_HWC, (size, size), interpolation=way), dtype=np.uint8)
 
 
-def _check_name(name: str, line: int, path: Path) -> None:
-    if not name.strip():
-        raise _not_labels(path, f"name {line} is empty")
-    if len(name) > MAX_NAME:
-        raise _not_labels(path, f"name {line} has {len(name)} characters")
-    if any(unicodedata.category(character) == "Cc" for character in name):
-        raise _not_labels(path, f"name {line} holds control characters")
-
-
-def _not_labels(path: Path, fault: str) -> ModelMismatch:
-    return ModelMismatch(
-        f"{path} is no list of tags: {fault}",
-        "a label file is a CSV with the columns name,category or a text with one name a line",
-    )
-
-
-def _input(session: Any, model: Path) -> tuple[str, int | None, int]:
+def _input(session: Any, model: Path, spec: TaggerSpec) -> tuple[str, int | None, int]:
     """Name, fixed batch (None where any will do) and side in pixels of the graph's one input."""
     inputs = session.get_inputs()
     shape = inputs[0].shape if inputs else []
     numbers = [side if isinstance(side, int) else None for side in shape]  # a name stands for any length
+    shapes = {"NHWC": "(pictures, side, side, 3)", "NCHW": "(pictures, 3, side, side)"}
     if len(inputs) == 1 and len(numbers) == 4 and inputs[0].type == "tensor(float)":
-        batch, height, width, channels = numbers
-        if channels == 3 and height == width:
-            return inputs[0].name, batch, height or DEFAULT_SIZE
+        batch, *sides = numbers
+        colours = sides.pop(2 if spec.layout == "NHWC" else 0)
+        if colours == 3 and sides[0] == sides[1]:
+            return inputs[0].name, batch, _side(sides[0], model, spec)
     found = ", ".join(f"{each.name} {each.type} {each.shape}" for each in inputs) or "nothing"
     raise ModelMismatch(
-        f"{model} takes {found}, not one float32 input of shape (pictures, side, side, 3)",
-        "name a tagger with DeepDanbooru's interface",
+        f"{model} takes {found}, not one float32 input of shape {shapes[spec.layout]}",
+        "say what it takes with --booru-spec, or name another tagger",
     )
 
 
-def _square(picture: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
-    height, width, _ = picture.shape
-    if height != width:
-        raise ValueError(f"a tagger is given squares, not {width}x{height}: padding or squashing would change the tags")
-    if height == size:
-        return picture
-    # area means, as DeepDanbooru was trained, where it shrinks; where it enlarges they would be blocks
-    way = cv2.INTER_AREA if height > size else cv2.INTER_CUBIC
-    return np.asarray(cv2.resize(picture, (size, size), interpolation=way), dtype=np.uint8)
-
-
-def _check(p_NT: NDArray[np.float32], model: Path) -> None:
-    """Raise where the numbers cannot be probabilities of tags."""
-    fault = None
-    if not np.isfinite(p_NT).all():
-        fault = "NaN or infinity: its file is damaged, or it overflows in half precision"
-    elif p_NT.min() < 0 or p_NT.max() > 1:
-        fault = "numbers outside 0..1: the graph ends before its sigmoid"
-    elif p_NT.shape[1] > 1 and (np.ptp(p_NT, axis=1) == 0).any():
-        fault = "the same number for every tag: its weights are damaged or saturate in half precision"
-    if fault is not None:
+def _side(own: int | None, model: Path, spec: TaggerSpec) -> int:
+    """The side in pixels, where the graph and its description agree on one."""
+    if own is not None and spec.size is not None and own != spec.size:
         raise ModelMismatch(
-            f"{model} answers with {fault}", "fetch it again with `capprep models pull`, or use another"
+            f"{model} takes {own}x{own} pixels, and its description says size = {spec.size}",
+            "mend the description, or leave the size out of it",
         )
+    return own or spec.size or DEFAULT_SIZE
+
+
+def _sigmoid(x_NT: NDArray[np.float32]) -> NDArray[np.float32]:
+    """1 / (1 + exp(-x)) with no overflow at either end."""
+    with np.errstate(invalid="ignore"):
+        return np.exp(-np.logaddexp(np.float32(0), -x_NT), dtype=np.float32)
+
+
+def _fault(
+    answer_T: NDArray[np.float32], p_T: NDArray[np.float32], least_T: NDArray[np.float32], *, logits: bool
+) -> str:
+    """Why the answer to a picture cannot be probabilities of tags; "" where it can.
+
+    Args:
+        answer_T: As the graph gave it.
+        p_T: As probabilities.
+        least_T: The threshold of each tag.
+        logits: True where the graph's answer is said to end before the sigmoid.
+    """
+    if not np.isfinite(answer_T).all():
+        return "NaN or infinity: its file is damaged, or it overflows in half precision"
+    if p_T.min() < 0 or p_T.max() > 1:
+        return 'numbers outside 0..1: the graph ends before its sigmoid, which output = "logits" would say'
+    if len(p_T) > 1 and np.ptp(p_T) == 0:
+        return "the same number for every tag: its weights are damaged or saturate in half precision"
+    count = int(np.count_nonzero(p_T >= least_T))
+    if count <= MOST_TAGS:
+        return ""
+    said = f"{count} tags over their thresholds, and no picture has so many: "
+    if logits and answer_T.min() >= 0 and answer_T.max() <= 1:
+        return said + 'its answers are probabilities already, so output = "logits" is wrong'
+    return said + (
+        "its weights are damaged or overflow in half precision, or it is fed wrongly (scale, mean, std, channels)"
+    )

@@ -100,6 +100,7 @@ def _picture(
         "text": example.text,
         "edited": example.edited,
         "pixelsEdited": example.pixels_edited,
+        "remarks": list(example.remarks),
         "flaws": list(example.flaws),
         "sharper": _number(example.sharper),
         "chosen": example.chosen,

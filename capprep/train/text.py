@@ -8,7 +8,6 @@ Shapes: T text states, 77 for each chunk, D their width, B pictures.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,12 +16,8 @@ import torch
 from torch import Tensor
 
 from capprep.errors import ConfigError
-
-CHUNK = 75
-"""Tokens of text in a chunk; with its start and end tokens it fills CLIP's window of 77."""
-
-BACK_OFF = 20
-"""If a chunk is full and a comma lies at most so many tokens back, what follows it moves to the next chunk."""
+from capprep.filewords.chunks import CHUNK, chunks
+from capprep.filewords.words import unescape
 
 DEFAULT_TEMPLATE = ("[filewords]",)
 
@@ -49,38 +44,6 @@ def read_template(path: str) -> tuple[str, ...]:
 def fill(template: str, filewords: str, name: str) -> str:
     """A template's line for one picture: `[filewords]` is replaced first, then `[name]`, in the picture's words too."""
     return template.replace("[filewords]", filewords).replace("[name]", name)
-
-
-def unescape(text: str) -> str:
-    r"""The text as people mean it: `\(`, `\)`, `\[`, `\]` and `\\` stand for the second character."""
-    return re.sub(r"\\([()\[\]\\])", r"\1", text)
-
-
-def chunks(tokens: Sequence[int], comma: int) -> list[list[int]]:
-    """Tokens in chunks of at most 75, by the webui's rule.
-
-    If a chunk is full and the last comma in it lies at most 20 tokens back, what follows the comma moves to
-    the next chunk. No tokens make one empty chunk. (webui `comma_padding_backtrack`, default 20.)
-
-    Args:
-        tokens: Without start and end tokens.
-        comma: The token of a comma that ends a word.
-    """
-    done: list[list[int]] = []
-    chunk: list[int] = []
-    last_comma = -1
-    for token in tokens:
-        full = len(chunk) == CHUNK
-        if token == comma:
-            last_comma = len(chunk)
-        elif full and last_comma != -1 and len(chunk) - last_comma <= BACK_OFF:
-            done.append(chunk[: last_comma + 1])
-            chunk, last_comma = chunk[last_comma + 1 :], -1
-        if len(chunk) == CHUNK:
-            done.append(chunk)
-            chunk, last_comma = [], -1
-        chunk.append(token)
-    return [*done, chunk]
 
 
 def token_rows(tokenizer: Any, text: str) -> list[list[int]]:

@@ -1,5 +1,7 @@
-import csv
-from collections.abc import Sequence
+"""The tagger: what goes in is what its description says, and what comes out is refused where it cannot be."""
+
+from __future__ import annotations
+
 from pathlib import Path
 
 import cv2
@@ -7,50 +9,22 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from onnx import TensorProto, helper
+from PIL import Image
 
 import capprep.toybox
-from capprep.errors import ModelMismatch, ModelMissing
-from capprep.models.tagger import MAX_LABEL_BYTES, Label, OnnxTagger, read_labels
+from capprep.errors import ModelMismatch
+from capprep.models.tagger import MOST_TAGS, OnnxTagger, prepare
+from capprep.models.tagger_spec import DEEPDANBOORU, WD_V3, TaggerSpec
+from capprep.thresholds import Thresholds
 from capprep.toybox.world import draw, scene
 
+from .graphs import echo, names, network, noise, peek, write_graph
+
 BOORU = Path(capprep.toybox.__file__).parent / "weights" / "booru"
-
-
-def write_graph(
-    path: Path,
-    nodes: Sequence,
-    takes: Sequence,
-    gives: Sequence,
-    weights: dict[str, np.ndarray] | None = None,
-    kind: int = TensorProto.FLOAT,
-) -> Path:
-    values = [numpy_helper.from_array(value, name) for name, value in (weights or {}).items()]
-    graph = helper.make_graph(
-        list(nodes),
-        "test",
-        [helper.make_tensor_value_info("input_1", kind, takes)],
-        [helper.make_tensor_value_info("out", TensorProto.FLOAT, gives)],
-        values,
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
-    path.write_bytes(model.SerializeToString())
-    return path
-
-
-def echo(path: Path, side: int = 8, batch: object = "N", width: object = None) -> Path:
-    """A graph whose outputs are the very numbers it was given."""
-    flatten = helper.make_node("Flatten", ["input_1"], ["out"])
-    return write_graph(path, [flatten], [batch, side, side, 3], [batch, width or side * side * 3])
-
-
-def names(path: Path, count: int) -> Path:
-    path.write_text("".join(f"tag_{number}\n" for number in range(count)))
-    return path
-
-
-def noise(side: int, count: int = 3, seed: int = 0) -> list[np.ndarray]:
-    return list(np.random.default_rng(seed).integers(0, 256, (count, side, side, 3), dtype=np.uint8))
 
 
 @pytest.fixture
@@ -61,11 +35,7 @@ def echoing(tmp_path: Path) -> OnnxTagger:
 def test_a_stored_square_of_the_networks_size_goes_in_bit_for_bit(tmp_path: Path) -> None:
     rng = np.random.default_rng(3)
     where = rng.choice(512 * 512 * 3, 300, replace=False)
-    nodes = [
-        helper.make_node("Flatten", ["input_1"], ["flat"]),
-        helper.make_node("Gather", ["flat", "where"], ["out"], axis=1),
-    ]
-    path = write_graph(tmp_path / "m.onnx", nodes, ["N", 512, 512, 3], ["N", 300], {"where": where})
+    path = peek(tmp_path / "m.onnx", 512, where)
     tagger = OnnxTagger(path, names(tmp_path / "tags.txt", 300))
     pictures = noise(512)
     expected = np.stack([picture.astype(np.float32) / 255.0 for picture in pictures]).reshape(3, -1)[:, where]
@@ -209,92 +179,19 @@ def test_the_tiny_tagger_answers_as_onnxruntime_alone_does() -> None:
     assert tagger.provider == "CPUExecutionProvider"
 
 
-def test_categories_of_a_csv_are_danboorus_numbers(tmp_path: Path) -> None:
-    rows = [
-        ("tag_id", "name", "category", "count"),
-        ("1", "1girl", "0", "9"),
-        ("2", "someone", "1", "9"),
-        ("3", "a_series", "3", "9"),
-        ("4", "alice_(wonderland)", "4", "9"),
-        ("5", "highres", "5", "9"),
-        ("6", "sensitive", "9", "9"),
-        ("7", 'with "quotes", and comma', "0", "9"),
-        ("8", "null", "0", "9"),
-        ("9", "nan", "0", "9"),
-        ("10", "ü_花", "0", "9"),
-    ]
-    path = tmp_path / "selected_tags.csv"
-    with path.open("w", newline="", encoding="utf-8-sig") as file:  # with the mark that spreadsheets write
-        csv.writer(file).writerows(rows)
-    categories = ["general", "artist", "copyright", "character", "meta", "rating", "general", "general", "general"]
-    expected = [Label(row[1], category) for row, category in zip(rows[1:], [*categories, "general"], strict=True)]
-    assert read_labels(path) == tuple(expected)
-
-
-def test_columns_of_a_csv_may_come_in_any_order(tmp_path: Path) -> None:
-    path = tmp_path / "tags.csv"
-    path.write_text("category,real_name,name\n9,safe,rating:safe\n0,,solo\n")
-    assert read_labels(path) == (Label("rating:safe", "rating"), Label("solo", "general"))
-
-
-@pytest.mark.parametrize("end", ["\n", "\r\n"])
-@pytest.mark.parametrize("mark", ["", "\ufeff"])
-def test_a_plain_list_reads_the_same_with_either_line_ending(tmp_path: Path, end: str, mark: str) -> None:
-    path = tmp_path / "tags.txt"
-    path.write_bytes((mark + end.join(["1girl", "long_hair", "line\u2028break", "rating:safe", ""])).encode())
-    general = [Label(name, "general") for name in ("1girl", "long_hair", "line\u2028break")]
-    assert read_labels(path) == (*general, Label("rating:safe", "rating"))
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "said"),
-    [
-        ("tags.txt", b"", "names no tag"),
-        ("tags.txt", b"1girl\n\nsolo\n", "name 2 is empty"),
-        ("tags.txt", b"caf\xe9\n", "not UTF-8"),
-        ("tags.txt", b"a" * 501, "name 1 has 501 characters"),
-        ("tags.txt", b"solo\nbell\x07\n", "name 2 holds control characters"),
-        ("tags.csv", b"", "it is no table"),
-        ("tags.csv", b"name,category\n", "names no tag"),
-        ("tags.csv", b"tag,kind\nsolo,0\n", "no columns `name` and `category`"),
-        ("tags.csv", b"name,category\nsolo,general\n", "category 'general' is none of 0, 1, 3"),
-        ("tags.csv", b"name,category\nsolo\n", "category '' is none of"),
-        ("tags.csv", b"name,category\ncaf\xe9,0\n", "not UTF-8"),
-        ("tags.csv", b'name,category\n"two\nlines",0\n', "control characters"),
-        ("tags.csv", b'name,category\na,0\nb,"0\n', "it is no table"),
-        ("tags.csv", b"name,category\na,0\na,b,c,d,e\n", "it is no table"),
-    ],
-)
-def test_a_file_that_is_no_list_of_tags_is_refused_with_a_reason(
-    tmp_path: Path, name: str, content: bytes, said: str
-) -> None:
-    (tmp_path / name).write_bytes(content)
-    with pytest.raises(ModelMismatch, match=said):
-        read_labels(tmp_path / name)
-
-
-def test_an_absurdly_large_file_is_refused_unread(tmp_path: Path) -> None:
-    path = tmp_path / "tags.txt"
-    with path.open("wb") as file:
-        file.truncate(MAX_LABEL_BYTES + 1)
-    with pytest.raises(ModelMismatch, match="larger than 16 MB"):
-        read_labels(path)
-
-
-def test_a_label_file_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ModelMissing, match=r"tags\.csv"):
-        read_labels(tmp_path / "tags.csv")
-
-
 @pytest.mark.slow
 def test_a_tagger_with_deepdanboorus_number_of_tags_agrees_with_onnxruntime_alone(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
-    weights = {"w": (rng.normal(size=(768, 9176)) / 8).astype(np.float32)}
+    weights = {
+        "w": (rng.normal(size=(768, 9176)) / 8).astype(np.float32),
+        "bias": np.full(9176, -5, np.float32),
+    }
     nodes = [
         helper.make_node("Transpose", ["input_1"], ["nchw"], perm=[0, 3, 1, 2]),
         helper.make_node("AveragePool", ["nchw"], ["small"], kernel_shape=[32, 32], strides=[32, 32]),
         helper.make_node("Flatten", ["small"], ["flat"]),
-        helper.make_node("MatMul", ["flat", "w"], ["logits"]),
+        helper.make_node("MatMul", ["flat", "w"], ["matched"]),
+        helper.make_node("Add", ["matched", "bias"], ["logits"]),
         helper.make_node("Sigmoid", ["logits"], ["out"]),
     ]
     path = write_graph(tmp_path / "m.onnx", nodes, ["N", 512, 512, 3], ["N", 9176], weights)
@@ -328,3 +225,200 @@ def test_metadata_that_is_no_list_of_names_is_refused_and_never_run(
     with pytest.raises(ModelMismatch):
         OnnxTagger(with_metadata(tmp_path / "in.onnx", tags), None)
     assert not (tmp_path / "hacked").exists()
+
+
+def as_wd_reads(picture: NDArray[np.uint8], size: int) -> NDArray[np.float32]:
+    """What the WD taggers' published programs do, in Pillow: a white canvas, a cubic, blue first, no scaling."""
+    image = Image.fromarray(picture)
+    side = max(image.size)
+    canvas = Image.new("RGB", (side, side), (255, 255, 255))
+    canvas.paste(image, ((side - image.width) // 2, (side - image.height) // 2))
+    if side != size:
+        canvas = canvas.resize((size, size), Image.Resampling.BICUBIC)
+    return np.asarray(canvas).astype(np.float32)[:, :, ::-1]
+
+
+def prepared(picture: NDArray[np.uint8], size: int, spec: TaggerSpec) -> NDArray[np.float32]:
+    """As (size, size, 3), whatever the layout."""
+    out = np.full((size, size, 3) if spec.layout == "NHWC" else (3, size, size), np.nan, np.float32)
+    prepare(picture, size, spec, out)
+    return out if spec.layout == "NHWC" else out.transpose(1, 2, 0)
+
+
+@pytest.mark.parametrize("shape", [(512, 512), (448, 448), (64, 64), (512, 300), (33, 512)], ids=str)
+def test_wd_is_given_a_white_square_reduced_by_a_cubic_in_blue_green_red_bytes(
+    tmp_path: Path, shape: tuple[int, int]
+) -> None:
+    where = np.random.default_rng(0).choice(448 * 448 * 3, 150, replace=False)
+    nodes = [
+        helper.make_node("Flatten", ["input_1"], ["flat"]),
+        helper.make_node("Gather", ["flat", "where"], ["bytes"], axis=1),
+        helper.make_node("Div", ["bytes", "most"], ["out"]),
+    ]
+    weights = {"where": where, "most": np.array(255, np.float32)}
+    path = write_graph(tmp_path / "m.onnx", nodes, ["N", 448, 448, 3], ["N", 150], weights)
+    tagger = OnnxTagger(path, names(tmp_path / "tags.txt", 150), "cpu", WD_V3)
+    picture = np.random.default_rng(1).integers(0, 256, (*shape, 3), dtype=np.uint8)
+    expected = as_wd_reads(picture, 448).reshape(-1)[where] / np.float32(255)
+    assert tagger.probabilities([picture])[0].tobytes() == expected.tobytes()
+
+
+@given(
+    height=st.integers(1, 40),
+    width=st.integers(1, 40),
+    layout=st.sampled_from(["NHWC", "NCHW"]),
+    channels=st.sampled_from(["RGB", "BGR"]),
+    normalised=st.booleans(),
+    seed=st.integers(0, 99),
+)
+@settings(max_examples=60, deadline=None)
+def test_every_layout_order_and_scale_is_the_same_picture_bit_for_bit(
+    height: int, width: int, layout: str, channels: str, normalised: bool, seed: int
+) -> None:
+    mean, std = ((0.48, 0.46, 0.41), (0.27, 0.26, 0.28)) if normalised else ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+    spec = TaggerSpec(layout, None, channels, mean=mean, std=std, padding="white", interpolation="bicubic", scale=1.0)
+    picture = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    rgb = as_wd_reads(picture, 16)[:, :, ::-1] / np.float32(255)
+    expected = (rgb - np.float32(mean)) / np.float32(std)
+    expected = expected if channels == "RGB" else expected[:, :, ::-1]
+    assert prepared(picture, 16, spec).tobytes() == np.ascontiguousarray(expected).tobytes()
+
+
+def test_mean_and_std_of_a_half_give_minus_one_to_one() -> None:
+    spec = TaggerSpec(layout="NCHW", mean=(0.5,) * 3, std=(0.5,) * 3)
+    picture = noise(16, 1)[0]
+    np.testing.assert_allclose(prepared(picture, 16, spec), picture / 127.5 - 1, atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(9, 16), (16, 3), (5, 16)], ids=str)
+def test_an_edge_repeated_around_the_middle_makes_a_square(shape: tuple[int, int]) -> None:
+    picture = np.random.default_rng(4).integers(0, 256, (*shape, 3), dtype=np.uint8)
+    top, left = (16 - shape[0]) // 2, (16 - shape[1]) // 2
+    rest = (top, 16 - shape[0] - top, left, 16 - shape[1] - left)
+    expected = cv2.copyMakeBorder(picture, *rest, cv2.BORDER_REPLICATE).astype(np.float32) / 255
+    np.testing.assert_array_equal(prepared(picture, 16, TaggerSpec(padding="edge")), expected)
+
+
+@pytest.mark.parametrize("way", ["bilinear", "lanczos"])
+def test_other_interpolations_are_pillows(way: str) -> None:
+    picture = noise(23, 1)[0]
+    resized = Image.fromarray(picture).resize((16, 16), getattr(Image.Resampling, way.upper()))
+    expected = np.asarray(resized).astype(np.float32) / 255
+    np.testing.assert_array_equal(prepared(picture, 16, TaggerSpec(interpolation=way)), expected)
+
+
+@pytest.mark.parametrize("logits", [False, True])
+@pytest.mark.parametrize("batch", ["N", 1, 4])
+@pytest.mark.parametrize("layout", ["NHWC", "NCHW"])
+def test_a_batch_has_the_tags_that_each_picture_has_alone(
+    tmp_path: Path, layout: str, batch: object, logits: bool
+) -> None:
+    path = network(tmp_path / "m.onnx", layout, batch, logits=logits)
+    spec = TaggerSpec(layout=layout, output="logits" if logits else "probabilities")
+    tagger = OnnxTagger(path, names(tmp_path / "tags.txt", 40), "cpu", spec)
+    pictures = noise(24, 5) + noise(40, 2)
+    together = tagger.probabilities(pictures)
+    alone = np.concatenate([tagger.probabilities([picture]) for picture in pictures])
+    np.testing.assert_allclose(together, alone, atol=1e-6)
+    np.testing.assert_array_equal(together >= 0.5, alone >= 0.5)
+    assert np.ptp(together, axis=0).max() > 1e-3, "the pictures are told apart"
+
+
+def test_a_sigmoid_outside_the_graph_gives_what_one_inside_gives(tmp_path: Path) -> None:
+    answers = []
+    for logits in (False, True):
+        path = network(tmp_path / "m.onnx", "NCHW", "N", logits=logits)
+        spec = TaggerSpec(layout="NCHW", output="logits" if logits else "probabilities")
+        answers.append(OnnxTagger(path, names(tmp_path / "tags.txt", 40), "cpu", spec).probabilities(noise(24)))
+    np.testing.assert_allclose(answers[1], answers[0], atol=1e-6)
+
+
+def test_logits_of_any_size_become_probabilities(tmp_path: Path) -> None:
+    spec = TaggerSpec(output="logits", mean=(0.5,) * 3, std=(0.0005,) * 3)
+    tagger = OnnxTagger(echo(tmp_path / "m.onnx"), names(tmp_path / "tags.txt", 192), "cpu", spec)
+    picture = np.zeros((8, 8, 3), np.uint8)
+    picture[:4] = 255
+    expected = np.repeat([1.0, 0.0], 96)
+    np.testing.assert_array_equal(tagger.probabilities([picture])[0], expected)
+
+
+def bright(count: int, value: int = 255) -> NDArray[np.uint8]:
+    """A picture of 10x10 in which that many of the 300 numbers are bright."""
+    picture = np.zeros(300, np.uint8)
+    picture[:count] = value
+    return picture.reshape(10, 10, 3)
+
+
+def test_more_tags_over_their_thresholds_than_any_picture_has_are_refused(tmp_path: Path) -> None:
+    tagger = OnnxTagger(echo(tmp_path / "m.onnx", 10), names(tmp_path / "tags.txt", 300))
+    assert (tagger.probabilities([bright(MOST_TAGS)]) >= 0.5).sum() == 200
+    with pytest.raises(ModelMismatch, match=r"201 tags over their thresholds.*damaged.*half precision.*fed wrongly"):
+        tagger.probabilities([bright(MOST_TAGS + 1)])
+
+
+def test_each_tag_counts_from_the_threshold_of_its_category(tmp_path: Path) -> None:
+    labels = tmp_path / "tags.csv"
+    labels.write_text("name,category\n" + "".join(f"tag_{n},{4 if n < 250 else 0}\n" for n in range(300)))
+    for least, fine in ((0.85, True), (0.6, False)):
+        spec = TaggerSpec(thresholds=Thresholds(0.5, {"character": least}))
+        tagger = OnnxTagger(echo(tmp_path / "m.onnx", 10), labels, "cpu", spec)
+        if fine:
+            assert tagger.probabilities([bright(250, 200)]).shape == (1, 300)
+        else:
+            with pytest.raises(ModelMismatch, match="250 tags"):
+                tagger.probabilities([bright(250, 200)])
+
+
+@pytest.mark.parametrize("batch", ["N", 2])
+def test_the_picture_with_an_impossible_answer_is_named_among_the_others(tmp_path: Path, batch: object) -> None:
+    tagger = OnnxTagger(echo(tmp_path / "m.onnx", 10, batch), names(tmp_path / "tags.txt", 300))
+    fine, blank = bright(20), bright(0)
+    assert tagger.probabilities([fine] * 5).shape == (5, 300)
+    with pytest.raises(ModelMismatch, match="answers picture 4 of the 5 in a batch with the same number for every tag"):
+        tagger.probabilities([fine, fine, fine, blank, fine])
+    with pytest.raises(ModelMismatch, match="answers picture 2 of the 3 in a batch with 300 tags"):
+        tagger.probabilities([fine, bright(299) | 250, fine])
+    with pytest.raises(ModelMismatch, match="answers every picture with"):
+        tagger.probabilities([blank, blank])
+    with pytest.raises(ModelMismatch, match="answers a picture with"):
+        tagger.probabilities([blank])
+
+
+def test_probabilities_that_are_said_to_be_logits_are_named_as_the_cause(tmp_path: Path) -> None:
+    spec = TaggerSpec(output="logits")
+    tagger = OnnxTagger(echo(tmp_path / "m.onnx", 10), names(tmp_path / "tags.txt", 300), "cpu", spec)
+    with pytest.raises(ModelMismatch, match=r"300 tags.*probabilities already"):
+        tagger.probabilities([bright(20)])
+
+
+@pytest.mark.parametrize(("graph", "said"), [("NHWC", "NCHW"), ("NCHW", "NHWC")])
+def test_a_graph_of_the_other_layout_is_refused_with_what_it_takes(tmp_path: Path, graph: str, said: str) -> None:
+    path = echo(tmp_path / "m.onnx", layout=graph)
+    with pytest.raises(ModelMismatch, match=r"takes input_1 .*8.*, not one float32 input of shape \(pictures"):
+        OnnxTagger(path, names(tmp_path / "tags.txt", 192), "cpu", TaggerSpec(layout=said))
+
+
+def test_a_size_that_the_graph_does_not_take_is_refused_with_both(tmp_path: Path) -> None:
+    path = echo(tmp_path / "m.onnx")
+    with pytest.raises(ModelMismatch, match=r"takes 8x8 pixels, and its description says size = 448"):
+        OnnxTagger(path, names(tmp_path / "tags.txt", 192), "cpu", WD_V3)
+
+
+def test_a_graph_that_takes_any_size_is_given_the_one_described(tmp_path: Path) -> None:
+    nodes = [
+        helper.make_node("Shape", ["input_1"], ["shape"]),
+        helper.make_node("Cast", ["shape"], ["numbers"], to=TensorProto.FLOAT),
+        helper.make_node("Div", ["numbers", "most"], ["shares"]),
+        helper.make_node("Unsqueeze", ["shares", "first"], ["out"]),
+    ]
+    weights = {"most": np.array(100, np.float32), "first": np.array([0])}
+    path = write_graph(tmp_path / "m.onnx", nodes, [1, 3, "h", "w"], [1, 4], weights)
+    tagger = OnnxTagger(path, names(tmp_path / "tags.txt", 4), "cpu", TaggerSpec(layout="NCHW", size=24))
+    np.testing.assert_allclose(tagger.probabilities(noise(40, 1))[0] * 100, [1, 3, 24, 24], rtol=1e-6)
+
+
+def test_what_deepdanbooru_takes_is_what_a_tagger_without_a_description_takes(tmp_path: Path) -> None:
+    path, tags = echo(tmp_path / "m.onnx"), names(tmp_path / "tags.txt", 192)
+    for picture in noise(8) + noise(20):
+        said = OnnxTagger(path, tags, "cpu", DEEPDANBOORU).probabilities([picture])
+        assert OnnxTagger(path, tags).probabilities([picture]).tobytes() == said.tobytes()

@@ -94,13 +94,16 @@ def test_what_a_person_wrote_is_shown_with_its_verdicts_and_every_doubtful_word_
         make.tag("cat", 0.9, make.fits, "not in the text written by hand"),
     )
     written = {"caption": "a dog on a blue mat", "caption_verdict": make.weak, "tags": tags, "text": "as I wrote it"}
-    edited = make.example("edited", **written, edited=True, replaced="a cat on a mat")
+    remarks = ("behind the first 75 tokens: sky", "<b>the caption</b> is left out")
+    edited = make.example("edited", **written, edited=True, replaced="a cat on a mat", remarks=remarks)
     tags_only = make.example("tags only", edited=True, text="", replaced="a cat")
     page = open_report(make.report(edited, make.example("by the models", **written), tags_only)).page
     card, models, bare = (page.locator(".card").nth(n) for n in range(3))
     assert card.locator(".caption").inner_text() == "a dog on a blue mat"
     assert card.locator(".judgement").inner_text().split("\n") == ["not enough evidence", make.weak.reason]
     assert card.locator(".replaced").inner_text() == "the captioner's was: a cat on a mat"
+    assert card.locator(".remark").all_inner_texts() == list(remarks)
+    assert models.locator(".remark").count() == 0
     assert card.locator("pre").inner_text() == "as I wrote it"
     assert [chip.split("\n") for chip in card.locator(".chip.doubtful").all_inner_texts()] == [
         ["dog", "by hand", "not enough evidence"],

@@ -22,6 +22,7 @@ from capprep.review.report import render
 from capprep.review.rows import left_out_counts, overview
 from capprep.review.thumbnails import SIDE, SMALL, Thumbnail
 from capprep.select import Judgements, Selection, select
+from capprep.wording import Wordings
 
 
 def data_of(html: str) -> dict[str, Any]:
@@ -153,7 +154,7 @@ def test_every_member_of_a_group_is_in_the_set_or_left_out_and_its_square_is_kno
     policy = Policy(keep=keep, duplicates=duplicates)
     decisions = {(f"id{number}", KEEP): word for number, word in words.items()}
     curation = curate(candidates, decisions, policy)
-    selection = select(candidates, curation, [], Judgements(), decisions, policy)
+    selection = select(candidates, curation, [], Judgements(), decisions, Wordings.of(candidates, policy))
     data = page_data(selection, {})
     assert len(data["groups"]) == len(selection.groups)
     for group in data["groups"]:

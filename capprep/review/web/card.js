@@ -94,7 +94,7 @@ function head(picture) {
 
 /** The caption with its verdict, the tags in the text, what speaks against them. @param {Picture} picture @returns {Child[]} */
 function words(picture) {
-  const { caption, replaced, kept, dropped: out } = picture;
+  const { caption, replaced, kept, dropped: out, remarks: said } = picture;
   if (caption === null && replaced === null && !kept.length && !out.length)
     return [make('p', { class: 'empty' }, 'no caption and no tags yet')];
   const none = make('p', { class: 'empty' }, out.length ? 'every tag was left out' : 'no tags');
@@ -109,6 +109,7 @@ function words(picture) {
       : make('p', { class: 'replaced' }, "the captioner's was: ", make('s', {}, make('bdi', {}, replaced))),
     chips.length ? make('ul', { class: 'chips', 'aria-label': 'Tags in the text' }, chips) : none,
     doubts(picture),
+    ...said.map((remark) => make('p', { class: 'reason remark', dir: 'auto' }, remark)),
   ];
 }
 

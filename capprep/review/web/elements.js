@@ -16,7 +16,7 @@
  *   standing: Standing, caption: string|null, replaced: string|null, verdict: Verdict,
  *   kept: [number, number|null][],
  *   dropped: [number, number|null, number][], text: string|null, edited: boolean, pixelsEdited: boolean,
- *   worst: number, flaws: string[], sharper: number|null, chosen: string, mirror: Mirror|null}} Picture */
+ *   worst: number, remarks: string[], flaws: string[], sharper: number|null, chosen: string, mirror: Mirror|null}} Picture */
 /** @typedef {{name: string, sources: string[], stage: string, reason: string, message: string, thumbnail: string,
  *   problem: string, undo: string}} LeftOut */
 /** Where a member is: its place among the pictures, or among what was left out.

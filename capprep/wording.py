@@ -1,0 +1,213 @@
+"""What the text of each picture says: the models' words as the policy has them written, or a person's own."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import PurePath
+
+from capprep import filewords
+from capprep.candidates import TEXT, Candidate, Policy
+from capprep.curate import Decisions
+from capprep.filewords import Rule, Vocabulary
+from capprep.filewords.chunks import CHUNK, Encode, first_chunks, sizes
+from capprep.filewords.pieces import CAPTION, TAG
+from capprep.filewords.words import key
+from capprep.images import archives
+from capprep.thresholds import over
+
+RATING = "rating"
+
+_MEMBER = re.compile(f"(?:{'|'.join(map(re.escape, archives.SUFFIXES))})!", re.IGNORECASE)
+"""What stands between an archive's path and a member's name, as people are shown it."""
+
+TAG_WORDS = 3
+"""The first piece of a person's text is a sentence if it has more words than this."""
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What a picture's text says of it.
+
+    Attributes:
+        caption: Its sentence, or None.
+        tags: Its tags as words ("long hair"), in the order of the text.
+    """
+
+    caption: str | None
+    tags: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """What the models' words of one picture come to.
+
+    Attributes:
+        text: The exact content of its file, or None while there is nothing to write.
+        words: What that says of the picture; the trigger and a template's own words say nothing of it.
+        spelled: Each of the candidate's tags as words; where an alias changed it, as that says.
+        reasons: Why each of them is left out, "" where it is in the text.
+        remarks: What else became of the words, as sentences.
+        matched: The rules of the person that were about a tag of it.
+    """
+
+    text: str | None
+    words: Words
+    spelled: tuple[str, ...] = ()
+    reasons: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+    matched: frozenset[Rule] = frozenset()
+
+
+@dataclass(frozen=True)
+class Wordings:
+    """The models' words of some pictures, written by one policy.
+
+    Attributes:
+        policy: Thresholds and options.
+        rules: The same options with their rules.
+        encode: The text encoder's tokenizer, or None where tokens are not counted.
+        by_id: What became of each picture's words, by its id.
+    """
+
+    policy: Policy
+    rules: Vocabulary
+    encode: Encode | None
+    by_id: Mapping[str, Wording]
+
+    @classmethod
+    def of(cls, candidates: Iterable[Candidate], policy: Policy, encode: Encode | None = None) -> Wordings:
+        """Write the models' words of pictures, whether a person wrote others or not.
+
+        Args:
+            candidates: The pictures.
+            policy: Thresholds and options.
+            encode: The text encoder's tokenizer; a budget needs it.
+
+        Raises:
+            ConfigError: The options do not go together, or the trigger alone is longer than the budget.
+        """
+        rules = Vocabulary.of(policy)
+        written = {candidate.id: _wording(candidate, policy, rules, encode) for candidate in candidates}
+        return cls(policy, rules, encode, written)
+
+    @property
+    def unmatched(self) -> tuple[Rule, ...]:
+        """The rules that were about no tag of any of these pictures."""
+        return self.rules.unmatched(wording.matched for wording in self.by_id.values())
+
+    def words_of(self, candidate: Candidate, decisions: Decisions) -> Words:
+        """What a picture's text says: a person's own words where there are some, else the models'.
+
+        A person's text is cut at its commas. The trigger and a template's own words, which stood in the text that the
+        person changed, are left alone. The first piece besides is the caption if it has more than `TAG_WORDS` words or
+        is the captioner's; all other pieces are tags.
+
+        Args:
+            candidate: One of the pictures.
+            decisions: What people decided: (picture id, kind) -> payload.
+        """
+        wording, text = self.by_id[candidate.id], decisions.get((candidate.id, TEXT))
+        if text is None:
+            return wording.words
+        fixed = {key(piece) for piece in _fixed(self.policy, _stem(candidate))}
+        pieces = [piece for piece in filewords.split(text) if key(piece) not in fixed]
+        known = {captioned(candidate), wording.words.caption}
+        caption = pieces[0] if pieces and (len(pieces[0].split()) > TAG_WORDS or pieces[0] in known) else None
+        # a person may write a tag in the tagger's spelling
+        tags = map(filewords.tag_text, pieces if caption is None else pieces[1:])
+        return Words(caption, tuple(dict.fromkeys(tag for tag in tags if tag)))
+
+    def remarks_on(self, candidate: Candidate, decisions: Decisions) -> tuple[str, ...]:
+        """What there is to say of a picture's text besides its words, as sentences; see `words_of`."""
+        text = decisions.get((candidate.id, TEXT))
+        if text is None:
+            return self.by_id[candidate.id].remarks
+        if self.encode is None:
+            return ()
+        pieces = filewords.split(text)
+        held = sizes(", ".join(pieces), self.encode)
+        chunks = first_chunks(pieces, held, self.encode)
+        return _behind(piece for piece, chunk in zip(pieces, chunks, strict=True) if chunk)
+
+
+def vocabulary(candidates: Iterable[Candidate], decisions: Decisions, wordings: Wordings) -> list[str]:
+    """Every text agreement has to know the vector of: the models' words whatever the threshold, and people's.
+
+    The models' are in it beside a person's as well, and in the tagger's words beside an alias, so that an edit or a
+    rule can be taken back without running a model.
+
+    Args:
+        candidates: The pictures.
+        decisions: What people decided: (picture id, kind) -> payload.
+        wordings: What became of the models' words.
+    """
+    texts: set[str] = set()
+    for candidate in candidates:
+        written, words = wordings.by_id[candidate.id].words, wordings.words_of(candidate, decisions)
+        texts.update((captioned(candidate) or "", written.caption or "", words.caption or "", *words.tags))
+        for text in (filewords.tag_text(tag.name) for tag in candidate.tags or () if tag.category != RATING):
+            texts.update((text, wordings.rules.aliases.get(key(text), "")))
+    return sorted(texts - {""})
+
+
+def captioned(candidate: Candidate) -> str | None:
+    """The captioner's sentence as one piece of a text."""
+    return None if candidate.caption is None else filewords.caption_text(candidate.caption)
+
+
+def _wording(candidate: Candidate, policy: Policy, rules: Vocabulary, encode: Encode | None) -> Wording:
+    """The text of one picture from the models' words."""
+    if candidate.caption is None and candidate.tags is None:
+        return Wording(None, Words(None, ()))
+    tags = candidate.tags or ()
+    thresholds = candidate.thresholds.overridden(policy.booru_threshold)
+    reasons = [
+        "ratings describe the picture, not what is on it" if tag.category == RATING else reason
+        for tag, reason in zip(
+            tags, over(tags, thresholds, by_mcut=policy.mcut, beneath=candidate.beneath), strict=True
+        )
+    ]
+    spelled = [filewords.tag_text(tag.name) for tag in tags]
+    places = [place for place, reason in enumerate(reasons) if not reason]
+    said = filewords.Words(candidate.caption, tuple(tags[place] for place in places), name=_stem(candidate))
+    made = filewords.compose(said, rules, encode)
+    for place, piece in zip(places, made.tags, strict=True):
+        spelled[place] = piece.text or spelled[place]
+        reasons[place] = "" if piece.kept else piece.reason
+    caption = next((piece for piece in made.kept if piece.kind == CAPTION), None)
+    # a sentence without words is one all the same
+    sentence = caption.text if caption else None if captioned(candidate) else captioned(candidate)
+    words = Words(sentence, tuple(piece.text for piece in made.kept if piece.kind == TAG))
+    # of thousands of pictures nearly all have the same reasons
+    whys = tuple(map(sys.intern, reasons))
+    return Wording(made.text, words, tuple(spelled), whys, tuple(_remarks(made)), made.matched)
+
+
+def _remarks(made: filewords.Text) -> Iterator[str]:
+    """What became of a text's caption, and what falls behind its first chunk."""
+    for piece in made.pieces:
+        if piece.kind == CAPTION and piece.reason:
+            done = "is cut short" if piece.kept else "is left out of the text"
+            yield f"the caption {done}: {piece.reason}"
+    yield from _behind(piece.text for piece in made.behind)
+
+
+def _behind(pieces: Iterable[str]) -> tuple[str, ...]:
+    listed = ", ".join(pieces)
+    return (f"behind the first {CHUNK} tokens, which is all that some trainers read: {listed}",) if listed else ()
+
+
+def _fixed(policy: Policy, name: str) -> Iterator[str]:
+    """The pieces that are in every text, or are the name of the picture's file."""
+    for part in policy.template().split(","):
+        if "{caption}" not in part and "{tags}" not in part:
+            yield from filewords.split(part.replace("{trigger}", policy.trigger).replace("{name}", name))
+
+
+def _stem(candidate: Candidate) -> str:
+    """The stem of the first source's file name, of a member of an archive too."""
+    source = candidate.sources[0] if candidate.sources else ""
+    return PurePath(_MEMBER.split(source)[-1]).stem
