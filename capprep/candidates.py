@@ -98,6 +98,10 @@ CURATING = tuple(each.name for each in fields(Policy) if each.name not in (*WORD
 """The thresholds by which pictures are chosen."""
 
 
+UNKNOWN = Thresholds()
+"""Where no tagger said any."""
+
+
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """One picture's facts, as far as they are known.
@@ -117,7 +121,6 @@ class Candidate:
         part: How many-eth part of a picture that was split, from 1; 0 for a whole one.
         appearance: What it is compared with others by, or None where it failed.
         mirrored: Digest of the mirrored square's blob, or None where not made.
-        name: Stem of its files in `dataset/`.
     """
 
     id: str
@@ -132,14 +135,13 @@ class Candidate:
     part: int = 0
     appearance: Appearance | None = None
     mirrored: str | None = None
-    thresholds: Thresholds = field(default_factory=Thresholds)
+    thresholds: Thresholds = UNKNOWN
     beneath: Mapping[str, float] = field(default_factory=dict)
 
-    name: str = field(init=False, compare=False)
-
-    def __post_init__(self) -> None:
-        # asked for so often that it is made once
-        object.__setattr__(self, "name", _name(self.number, self.part, self.sources))
+    @property
+    def name(self) -> str:
+        """Stem of its files in `dataset/`."""
+        return _name(self.number, self.part, self.sources)
 
 
 def _name(number: int, part: int, sources: tuple[str, ...]) -> str:

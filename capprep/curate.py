@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass, field
+import math
+from collections.abc import Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from capprep.candidates import KEEP, NO, PIXELS, TEXT, YES, Candidate, LeftOut, Policy, mirror_id
+from capprep.columns import Columns
 from capprep.facts import PICTURE, PictureFact
 from capprep.images import curation, duplicates
 from capprep.images.duplicates import Pairs
-from capprep.images.screening import Measures, percentiles
+from capprep.images.keeper import Traits, best_of
+from capprep.images.screening import percentiles
 
 SELECT = "select"
 """Where a picture was left out that is fine in itself."""
@@ -52,23 +56,41 @@ class Group:
 
 @dataclass(frozen=True)
 class Curation:
-    """What was chosen.
+    """What was chosen of N candidates, each known by its place among them.
 
     Attributes:
-        kept: The ids of the set.
+        kept_N: Which of them are the set.
         left_out: Everything else.
         groups: Duplicates, whether they were left out or not.
-        flaws: What a person should look at, by id: (code, sentence).
-        sharper: Of how many in a hundred of the set a picture is sharper, by id.
         chosen: Why a picture is among the best, by id; empty where all are kept.
+        columns: What was measured.
+        policy: The thresholds.
     """
 
-    kept: frozenset[str]
-    left_out: tuple[LeftOut, ...] = ()
-    groups: tuple[Group, ...] = ()
-    flaws: Mapping[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
-    sharper: Mapping[str, float] = field(default_factory=dict)
-    chosen: Mapping[str, str] = field(default_factory=dict)
+    kept_N: NDArray[np.bool_]
+    left_out: tuple[LeftOut, ...]
+    groups: tuple[Group, ...]
+    chosen: Mapping[str, str]
+    columns: Columns
+    policy: Policy
+
+    @property
+    def places(self) -> NDArray[np.int64]:
+        """The places of the set."""
+        return np.flatnonzero(self.kept_N)
+
+    @cached_property
+    def _flawed_N(self) -> NDArray[np.bool_]:  # noqa: N802 - it carries its dimension
+        return _flawed(self.columns, self.policy)
+
+    def flaws(self, place: int) -> tuple[tuple[str, str], ...]:
+        """What a person should look at: (code, sentence)."""
+        return tuple(_flaws(self.columns, place, self.policy)) if self._flawed_N[place] else ()
+
+    def sharper(self, place: int) -> float | None:
+        """Of how many in a hundred of the usable pictures it is sharper; None where it was not measured."""
+        share = float(self.columns.sharper_N[place])
+        return None if math.isnan(share) else share
 
 
 def curate(candidates: Sequence[Candidate], decisions: Decisions, policy: Policy) -> Curation:
@@ -78,31 +100,33 @@ def curate(candidates: Sequence[Candidate], decisions: Decisions, policy: Policy
     wanting it: among duplicates it stays, and of the best few it is one.
 
     Args:
-        candidates: Every picture that has a source, in order of number.
+        candidates: Every picture that has a source, in order of number. They are gone through once; then only those
+            that are left out or have duplicates are asked for again.
         decisions: What people decided: (picture id, kind) -> payload.
         policy: Thresholds.
     """
+    columns = Columns()
     left_out: list[LeftOut] = []
-    usable: list[Candidate] = []
-    for candidate in candidates:
-        lost = _lost(candidate)
-        left_out += lost
+    unwanted: list[LeftOut] = []
+    standing: list[int] = []
+    for place, candidate in enumerate(candidates):
+        columns.add(candidate, wanted=_wanted(candidate, decisions), decided=(candidate.id, KEEP) in decisions)
+        left_out += _lost(candidate)
         if candidate.picture is not None and candidate.crop is not None:
-            usable.append(candidate)
-    sharper = _sharper(usable)
-    flaws = {candidate.id: found for candidate in usable if (found := _flaws(candidate, policy, sharper))}
-    standing: list[Candidate] = []
-    for candidate in usable:
-        out = _unwanted(candidate, flaws.get(candidate.id, ()), decisions, policy)
-        if out is None:
-            standing.append(candidate)
-        else:
-            left_out.append(out)
-    groups = _groups(standing, decisions, policy)
-    standing = _without_duplicates(standing, groups, decisions, policy, left_out)
-    standing, chosen = _best(standing, flaws, decisions, policy, left_out)
-    kept = frozenset(candidate.id for candidate in standing)
-    return Curation(kept, tuple(left_out), groups, flaws, sharper, chosen)
+            out = _unwanted(candidate, candidate.picture, decisions, policy)
+            if out is None:
+                standing.append(place)
+            else:
+                unwanted.append(out)
+    columns.close()
+    curator = _Curator(candidates, columns, policy, left_out)
+    left_out += unwanted
+    standing_S = curator.without_flawed(np.array(standing, np.int64))
+    groups, standing_S = curator.without_duplicates(standing_S)
+    standing_S, chosen = curator.best(standing_S)
+    kept_N = np.zeros(len(columns), np.bool_)
+    kept_N[standing_S] = True
+    return Curation(kept_N, tuple(left_out), groups, chosen, columns, policy)
 
 
 def _lost(candidate: Candidate) -> list[LeftOut]:
@@ -120,6 +144,8 @@ def _out(candidate: Candidate, reason: str, message: str, stage: str = SELECT) -
 
 def _wanted(candidate: Candidate, decisions: Decisions) -> bool:
     """Whether a person asked for it, in words or by working on it."""
+    if not decisions:
+        return False
     word = decisions.get((candidate.id, KEEP))
     if word is not None:
         return word == YES
@@ -127,21 +153,13 @@ def _wanted(candidate: Candidate, decisions: Decisions) -> bool:
     return any((id_, kind) in decisions for id_ in ids for kind in (TEXT, PIXELS))
 
 
-def _unwanted(
-    candidate: Candidate, flaws: Sequence[tuple[str, str]], decisions: Decisions, policy: Policy
-) -> LeftOut | None:
-    """Why a picture is left out for what it is itself, or None."""
+def _unwanted(candidate: Candidate, picture: PictureFact, decisions: Decisions, policy: Policy) -> LeftOut | None:
+    """Why a picture is left out by a person or for its size, or None."""
     word = decisions.get((candidate.id, KEEP))
     if word == NO:
         return _out(candidate, "decided", "you left it out")
-    if word == YES or candidate.picture is None:
-        return None
-    too_small = _too_small(candidate.picture, policy)
-    if too_small:
-        return _out(candidate, "too_small", too_small, PICTURE)
-    if flaws and policy.screen == "reject" and not _wanted(candidate, decisions):
-        return _out(candidate, flaws[0][0], "; ".join(sentence for _, sentence in flaws))
-    return None
+    too_small = "" if word == YES else _too_small(picture, policy)
+    return _out(candidate, "too_small", too_small, PICTURE) if too_small else None
 
 
 def _too_small(picture: PictureFact, policy: Policy) -> str:
@@ -159,92 +177,206 @@ def _too_small(picture: PictureFact, policy: Policy) -> str:
 # --- flaws ---------------------------------------------------------------------------------------
 
 
-def _measures(candidate: Candidate) -> Measures | None:
-    return candidate.picture.measures if candidate.picture else None
-
-
-def _sharper(candidates: Sequence[Candidate]) -> dict[str, float]:
-    measured = [(c.id, measures.sharpness) for c in candidates if (measures := _measures(c)) is not None]
-    if not measured:
-        return {}
-    standing = percentiles([sharpness for _, sharpness in measured])
-    return {id_: float(value) for (id_, _), value in zip(measured, standing, strict=True)}
-
-
-def _flaws(candidate: Candidate, policy: Policy, sharper: Mapping[str, float]) -> tuple[tuple[str, str], ...]:
-    """What a person should look at: (code, sentence)."""
-    found = _measures(candidate)
-    if found is None or policy.screen == "off":
-        return ()
-    border = max(found.dark_border, found.light_border)
-    tests = (
-        (
-            found.information < policy.min_information,
-            "blank",
-            f"there is hardly anything ({found.information:.1f} bits)",
-        ),
-        (found.highlights < policy.min_highlights, "dark", f"it is very dark (brightest {found.highlights:.2f} of 1)"),
-        (found.shadows > policy.max_shadows, "bright", f"it is very bright (darkest {found.shadows:.2f} of 1)"),
-        (found.contrast < policy.min_contrast, "flat", f"it has hardly any contrast ({found.contrast:.3f})"),
-        (
-            found.sharpness < policy.min_sharpness,
-            "blurred",
-            f"it looks blurred (sharpness {found.sharpness:.2f}, above {sharper[candidate.id]:.0f} % of this set)",
-        ),
-        (found.blockiness > policy.max_blockiness, "blocky", f"JPEG's blocks show ({found.blockiness:.2f} of 1)"),
-        (border > policy.max_border, "border", f"{border:.0%} of it are a {_shade(found)} margin"),
+def _flawed(columns: Columns, policy: Policy) -> NDArray[np.bool_]:
+    """Which of all candidates have a flaw; see `_flaws`."""
+    if policy.screen == "off":
+        return np.zeros(len(columns), np.bool_)
+    border_N = np.maximum(columns.number("dark_border"), columns.number("light_border"))
+    return columns.flag("measured") & (
+        (columns.number("information") < policy.min_information)
+        | (columns.number("highlights") < policy.min_highlights)
+        | (columns.number("shadows") > policy.max_shadows)
+        | (columns.number("contrast") < policy.min_contrast)
+        | (columns.number("sharpness") < policy.min_sharpness)
+        | (columns.number("blockiness") > policy.max_blockiness)
+        | (border_N > policy.max_border)
     )
-    return tuple((code, sentence) for failed, code, sentence in tests if failed)
 
 
-def _shade(found: Measures) -> str:
-    return "dark" if found.dark_border > found.light_border else "light"
-
-
-# --- duplicates ----------------------------------------------------------------------------------
-
-
-def _groups(candidates: Sequence[Candidate], decisions: Decisions, policy: Policy) -> tuple[Group, ...]:
-    """Duplicates among the candidates: by pixels, and by looks too unless only exact ones are asked for."""
-    known = [c for c in candidates if c.appearance is not None]
-    seen = [c.appearance for c in known if c.appearance]
-    pixels = [each.pixels for each in seen]
-    found = _exact(pixels)
-    if policy.duplicates != "exact":
-        prints = duplicates.Prints.from_bytes((each.words for each in seen), (each.tint for each in seen))
-        found = _joined(found, duplicates.near(prints))
-    if not len(found):
-        return ()
-    traits = [_trait(candidate) for candidate in known]
-    relation = {
-        (int(a), int(b)): (int(distance), bool(mirrored))
-        for a, b, distance, mirrored in zip(found.first, found.second, found.distance, found.mirrored, strict=True)
-    }
-    groups = []
-    for numbers in duplicates.groups(found):
-        best, reason = duplicates.keeper(numbers, traits)
-        wanted = [n for n in numbers if _wanted(known[n], decisions)]
-        if wanted and best not in wanted:
-            best, _ = duplicates.keeper(wanted, traits)
-            reason = "you asked for it" if (known[best].id, KEEP) in decisions else "you worked on it"
-        members = tuple(
-            Member(
-                known[n].id,
-                "" if n == best else _relation(pixels[n] == pixels[best], relation.get((min(n, best), max(n, best)))),
-                known[n].name,
-            )
-            for n in numbers
+def _flaws(columns: Columns, place: int, policy: Policy) -> Iterator[tuple[str, str]]:
+    """What a person should look at: (code, sentence)."""
+    found = columns.measures(place)
+    if found is None or policy.screen == "off":
+        return
+    if found.information < policy.min_information:
+        yield "blank", f"there is hardly anything ({found.information:.1f} bits)"
+    if found.highlights < policy.min_highlights:
+        yield "dark", f"it is very dark (brightest {found.highlights:.2f} of 1)"
+    if found.shadows > policy.max_shadows:
+        yield "bright", f"it is very bright (darkest {found.shadows:.2f} of 1)"
+    if found.contrast < policy.min_contrast:
+        yield "flat", f"it has hardly any contrast ({found.contrast:.3f})"
+    if found.sharpness < policy.min_sharpness:
+        yield (
+            "blurred",
+            f"it looks blurred (sharpness {found.sharpness:.2f}, above {columns.sharper_N[place]:.0f} % of this set)",
         )
-        groups.append(Group(members, known[best].id, reason))
-    return tuple(groups)
+    if found.blockiness > policy.max_blockiness:
+        yield "blocky", f"JPEG's blocks show ({found.blockiness:.2f} of 1)"
+    border = max(found.dark_border, found.light_border)
+    if border > policy.max_border:
+        shade = "dark" if found.dark_border > found.light_border else "light"
+        yield "border", f"{border:.0%} of it are a {shade} margin"
 
 
-def _exact(pixels: Sequence[bytes]) -> Pairs:
+# --- what stays of those that are fine in themselves -----------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Curator:
+    """Takes away flawed ones, duplicates, and what is not among the best; S are the places that still stand.
+
+    Attributes:
+        candidates: All of them.
+        columns: The same in arrays.
+        policy: Thresholds.
+        left_out: Grows by what is taken away.
+    """
+
+    candidates: Sequence[Candidate]
+    columns: Columns
+    policy: Policy
+    left_out: list[LeftOut]
+
+    def without_flawed(self, standing_S: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Those without a flaw, where flaws count, and a person's own."""
+        if self.policy.screen != "reject":
+            return standing_S
+        rejected_S = (_flawed(self.columns, self.policy) & ~self.columns.flag("wanted"))[standing_S]
+        for place in standing_S[rejected_S].tolist():
+            found = list(_flaws(self.columns, place, self.policy))
+            message = "; ".join(sentence for _, sentence in found)
+            self.left_out.append(_out(self.candidates[place], found[0][0], message))
+        return standing_S[~rejected_S]
+
+    # --- duplicates ------------------------------------------------------------------------------
+
+    def without_duplicates(self, standing_S: NDArray[np.int64]) -> tuple[tuple[Group, ...], NDArray[np.int64]]:
+        """The groups, and those that are in none or its best; a person's own stay."""
+        seen_S = standing_S[self.columns.flag("seen")[standing_S]]
+        groups, dropped = [], set()
+        for places, keeper, reason, relations in self._groups(seen_S):
+            members = [self.candidates[place] for place in places]
+            best = members[places.index(keeper)]
+            groups.append(
+                Group(
+                    tuple(
+                        Member(each.id, relation, each.name) for each, relation in zip(members, relations, strict=True)
+                    ),
+                    best.id,
+                    reason,
+                )
+            )
+            if self.policy.duplicates == "none":
+                continue
+            for place, each, relation in zip(places, members, relations, strict=True):
+                if place != keeper and not self.columns.flag("wanted")[place]:
+                    dropped.add(place)
+                    message = f"{best.name} shows the same ({relation}); that one is kept, because {reason}"
+                    self.left_out.append(_out(each, "duplicate", message))
+        return tuple(groups), standing_S[~np.isin(standing_S, list(dropped))]
+
+    def _groups(self, seen_S: NDArray[np.int64]) -> Iterator[tuple[list[int], int, str, list[str]]]:
+        """Places of a group, its keeper, why, and how each is like it.
+
+        By pixels, and by looks too unless only exact ones are asked for.
+        """
+        pixels_S = self.columns.pixels.of(seen_S).view("S32").ravel()
+        found = _exact(pixels_S)
+        if self.policy.duplicates != "exact":
+            prints = duplicates.Prints.from_bytes(
+                [self.columns.words.of(seen_S).tobytes()], [self.columns.tint.of(seen_S).tobytes()]
+            )
+            found = _joined(found, duplicates.near(prints))
+        if not len(found):
+            return
+        relation = {
+            (int(a), int(b)): (int(distance), bool(mirrored))
+            for a, b, distance, mirrored in zip(found.first, found.second, found.distance, found.mirrored, strict=True)
+        }
+        for numbers in duplicates.groups(found):
+            best, reason = self._keeper(seen_S, numbers)
+            relations = [
+                ""
+                if n == best
+                else _relation(bool(pixels_S[n] == pixels_S[best]), relation.get((min(n, best), max(n, best))))
+                for n in numbers
+            ]
+            yield seen_S[numbers].tolist(), int(seen_S[best]), reason, relations
+
+    def _keeper(self, seen_S: NDArray[np.int64], numbers: Sequence[int]) -> tuple[int, str]:
+        """The best of some, and why; where a person wants some of them, the best of those."""
+        place, reason = best_of(range(len(numbers)), [self._traits(seen_S[n]) for n in numbers])
+        wanted = [n for n in numbers if self.columns.flag("wanted")[seen_S[n]]]
+        if not wanted or numbers[place] in wanted:
+            return numbers[place], reason
+        place, _ = best_of(range(len(wanted)), [self._traits(seen_S[n]) for n in wanted])
+        asked = self.columns.flag("decided")[seen_S[wanted[place]]]
+        return wanted[place], "you asked for it" if asked else "you worked on it"
+
+    def _traits(self, place: int) -> Traits:
+        measures = ("pixels", "sharpness", "blockiness")
+        return Traits(*(float(self.columns.number(name)[place]) for name in measures))
+
+    # --- the best few ----------------------------------------------------------------------------
+
+    def best(self, standing_S: NDArray[np.int64]) -> tuple[NDArray[np.int64], dict[str, str]]:
+        """The best `policy.keep` of them, and why each was chosen, by id; all, where no number is given.
+
+        A picture with a flaw is chosen only where there are not enough others, or where a person wants it.
+        """
+        columns, keep = self.columns, self.policy.keep
+        compared_S = columns.flag("seen")[standing_S] & columns.flag("measured")[standing_S]
+        looks_L = standing_S[compared_S]
+        if not keep or len(looks_L) <= keep:
+            return standing_S, {}
+        wanted_L = columns.flag("wanted")[looks_L]
+        flawed_N = _flawed(columns, self.policy)
+        sound_L = looks_L[~flawed_N[looks_L] | wanted_L]
+        # those that a person wants are never too many
+        count = max(keep, int(wanted_L.sum()))
+        wanted = set(looks_L[wanted_L].tolist())
+        chosen = self._ranked(sound_L, wanted, count)
+        if count > len(sound_L):
+            chosen = {**self._ranked(looks_L, set(chosen), count), **chosen}
+        for place in looks_L.tolist():
+            if place not in chosen:
+                message = f"it is not among the best {keep}, which are good and differ most"
+                if flawed_N[place]:
+                    message += f"; {next(_flaws(columns, place, self.policy))[1]}"
+                self.left_out.append(_out(self.candidates[place], "not_chosen", message))
+        stay_S = ~compared_S | np.isin(standing_S, list(chosen))
+        return standing_S[stay_S], {self.candidates[place].id: reason for place, reason in chosen.items()}
+
+    def _ranked(self, pool_L: NDArray[np.int64], first: Set[int], count: int) -> dict[int, str]:
+        """So many of a pool at most, those named first in any case: why each was chosen, by place."""
+        if not len(pool_L):
+            return {}
+        keepers = [n for n, place in enumerate(pool_L.tolist()) if place in first]
+        best = curation.best(self.columns.look_ND(pool_L), self._quality(pool_L), count, keepers)
+        return {int(pool_L[n]): reason for n, reason in zip(best.chosen, best.reasons, strict=True)}
+
+    def _quality(self, pool_L: NDArray[np.int64]) -> NDArray[np.float64]:
+        """How good each is among the others: the mean of its standing in sharpness, contrast, freedom of blocks, size.
+
+        More than twice the pixels that are needed count as twice.
+        """
+        columns = self.columns
+        standings = (
+            percentiles(columns.number("sharpness")[pool_L]),
+            percentiles(columns.number("contrast")[pool_L]),
+            percentiles(-columns.number("blockiness")[pool_L]),
+            percentiles(np.minimum(columns.number("scale")[pool_L], 2.0)),
+        )
+        return np.asarray(np.mean(standings, axis=0))
+
+
+def _exact(pixels_S: NDArray[np.bytes_]) -> Pairs:
     """Pictures of the same pixels, each with the first that has them."""
-    first: dict[bytes, int] = {}
-    pairs = [(first[digest], n) for n, digest in enumerate(pixels) if first.setdefault(digest, n) != n]
-    a_P, b_P = np.array(pairs, np.int64).reshape(-1, 2).T
-    return Pairs(a_P, b_P, np.zeros(len(pairs), np.uint8), np.zeros(len(pairs), np.bool_))
+    _, first_U, place_S = np.unique(pixels_S, return_index=True, return_inverse=True)
+    first_S = first_U[place_S].astype(np.int64)
+    again_P = np.flatnonzero(first_S != np.arange(len(pixels_S)))
+    return Pairs(first_S[again_P], again_P, np.zeros(len(again_P), np.uint8), np.zeros(len(again_P), np.bool_))
 
 
 def _joined(one: Pairs, other: Pairs) -> Pairs:
@@ -256,16 +388,6 @@ def _joined(one: Pairs, other: Pairs) -> Pairs:
     )
 
 
-def _trait(candidate: Candidate) -> duplicates.Candidate:
-    picture = candidate.picture
-    if picture is None or picture.measures is None:
-        return duplicates.Candidate(0.0, 0.0, 0.0)
-    left, top, right, bottom = picture.box
-    return duplicates.Candidate(
-        (right - left) * (bottom - top), picture.measures.sharpness, picture.measures.blockiness
-    )
-
-
 def _relation(same: bool, pair: tuple[int, bool] | None) -> str:
     if same:
         return "the same pixels"
@@ -273,90 +395,3 @@ def _relation(same: bool, pair: tuple[int, bool] | None) -> str:
         return "like others of the group"
     distance, mirrored = pair
     return f"{'its mirror image' if mirrored else 'nearly the same'}, {distance} of 256 bits differ"
-
-
-def _without_duplicates(
-    candidates: list[Candidate],
-    groups: Sequence[Group],
-    decisions: Decisions,
-    policy: Policy,
-    left_out: list[LeftOut],
-) -> list[Candidate]:
-    """The candidates but for those that are in a group and not its best; a person's own stay."""
-    if policy.duplicates == "none":
-        return candidates
-    by_id = {candidate.id: candidate for candidate in candidates}
-    dropped: set[str] = set()
-    for group in groups:
-        for member in group.members:
-            if member.id == group.keeper or _wanted(by_id[member.id], decisions):
-                continue
-            dropped.add(member.id)
-            message = (
-                f"{by_id[group.keeper].name} shows the same ({member.relation});"
-                f" that one is kept, because {group.reason}"
-            )
-            left_out.append(_out(by_id[member.id], "duplicate", message))
-    return [candidate for candidate in candidates if candidate.id not in dropped]
-
-
-# --- the best few --------------------------------------------------------------------------------
-
-
-def _best(
-    candidates: list[Candidate],
-    flaws: Mapping[str, Sequence[tuple[str, str]]],
-    decisions: Decisions,
-    policy: Policy,
-    left_out: list[LeftOut],
-) -> tuple[list[Candidate], dict[str, str]]:
-    """The best `policy.keep` of them, and why each was chosen; all, where no number is given.
-
-    A picture with a flaw is chosen only where there are not enough others, or where a person wants it.
-    """
-    looks = [c for c in candidates if c.appearance is not None and _measures(c) is not None]
-    if not policy.keep or len(looks) <= policy.keep:
-        return candidates, {}
-    wanted = {c.id for c in looks if _wanted(c, decisions)}
-    sound = [c for c in looks if c.id not in flaws or c.id in wanted]
-    # those that a person wants are never too many
-    count = max(policy.keep, len(wanted))
-    chosen = _ranked(sound, wanted, count)
-    if count > len(sound):
-        chosen = {**_ranked(looks, set(chosen), count), **chosen}
-    for candidate in looks:
-        if candidate.id not in chosen:
-            message = f"it is not among the best {policy.keep}, which are good and differ most"
-            if candidate.id in flaws:
-                message += f"; {flaws[candidate.id][0][1]}"
-            left_out.append(_out(candidate, "not_chosen", message))
-    return [c for c in candidates if c.id in chosen or c.appearance is None or _measures(c) is None], chosen
-
-
-def _ranked(pool: Sequence[Candidate], first: Set[str], count: int) -> dict[str, str]:
-    """So many of a pool at most, those named first in any case: why each was chosen, by id."""
-    if not pool:
-        return {}
-    features_ND = np.stack([c.appearance.look_D for c in pool if c.appearance])
-    keepers = [n for n, candidate in enumerate(pool) if candidate.id in first]
-    best = curation.best(features_ND, _quality(pool), count, keepers)
-    return {pool[n].id: reason for n, reason in zip(best.chosen, best.reasons, strict=True)}
-
-
-def _quality(candidates: Sequence[Candidate]) -> NDArray[np.float64]:
-    """How good each is among the others: the mean of its standing in sharpness, contrast, freedom of blocks and size.
-
-    More than twice the pixels that are needed count as twice.
-    """
-    found = [measures for c in candidates if (measures := _measures(c)) is not None]
-    return np.asarray(
-        np.mean(
-            [
-                percentiles([m.sharpness for m in found]),
-                percentiles([m.contrast for m in found]),
-                percentiles([-m.blockiness for m in found]),
-                percentiles([min(c.picture.scale, 2.0) for c in candidates if c.picture]),
-            ],
-            axis=0,
-        )
-    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,9 +15,11 @@ from capprep.candidates import PIXELS, TEXT
 from capprep.errors import DatasetError
 from capprep.facts import SUFFIXES
 from capprep.files import TEMPORARY_PREFIX, sync_folder, write_atomically
+from capprep.ledger import Wanted, Written
 from capprep.manifest import PICTURE_SUFFIXES, Entry, Manifest, build, check_length
+from capprep.portions import portions
 from capprep.select import Example, Selection, edited_pixels
-from capprep.workspace import Workspace, Written
+from capprep.workspace import Workspace
 
 TEXT_SUFFIX = ".txt"
 WRITTEN_SUFFIXES = (*SUFFIXES.values(), TEXT_SUFFIX)
@@ -61,45 +63,26 @@ class Adopted:
         return bool(self.edited or self.withdrawn)
 
 
-@dataclass(frozen=True)
-class Look:
-    """What is in `dataset/` at one moment.
-
-    Attributes:
-        written: The files as they were last written, by name.
-        there: Size and time of each file that is there.
-    """
-
-    written: Mapping[str, Written]
-    there: Mapping[str, tuple[int, int]]
-
-
-def look(workspace: Workspace) -> Look:
-    """See what is in `dataset/`."""
-    return Look(workspace.written(), _listing(workspace))
-
-
-def adopt(workspace: Workspace, seen: Look, named: Callable[[str], str | None]) -> Adopted:
-    """Turn what a person changed in `dataset/` into decisions.
+def adopt(workspace: Workspace, named: Callable[[str], str | None]) -> Adopted:
+    """Look into `dataset/`, and turn what a person changed there into decisions.
 
     A file is a person's where it differs from what was written there last, or where nothing was.
 
     Args:
         workspace: Where.
-        seen: What is there.
         named: Gives the id of the picture whose files have a stem, or None; asked for files never written before.
 
     Raises:
         DatasetError: What a person left there is no UTF-8 text, or no square picture.
     """
+    look(workspace)
     edited, withdrawn = [], []
-    written, there = seen.written, seen.there
-    for name, status in there.items():
-        stem, suffix = os.path.splitext(name)  # noqa: PTH122 - twice as fast, and there are thousands
-        file = written.get(name)
+    for name, status, written in workspace.ledger.touched():
+        stem, suffix = os.path.splitext(name)  # noqa: PTH122 - a `Path` for each of thousands is slow
+        file = written
         if file is None and suffix in WRITTEN_SUFFIXES and (id_ := named(stem)) is not None:
             file = Written(name, id_, "")
-        if file is None or status == (file.bytes, file.mtime_ns):
+        if file is None:
             continue
         # the status is from before the content: if a person saves in between, the next run sees another status
         path = workspace.dataset / name
@@ -107,105 +90,89 @@ def adopt(workspace: Workspace, seen: Look, named: Callable[[str], str | None]) 
         digest = _digest(content)
         if digest not in (file.digest, file.previous) and _decide(workspace, file, path, content):
             edited.append(name)
-        workspace.set_written([Written(name, file.id, digest, None, *status)])
-    decisions = workspace.decisions()
-    for name, file in written.items():
-        kind = TEXT if name.endswith(TEXT_SUFFIX) else PIXELS
-        # only where it surely was there, and not in a dataset/ that was moved away as a whole
-        was_there = file.bytes is not None and workspace.dataset.is_dir()
-        if name not in there and was_there and (file.id, kind) in decisions:
-            workspace.decide(file.id, kind, None)
-            withdrawn.append(name)
+        workspace.ledger.set([Written(name, file.id, digest, None, *status)])
+    # a dataset/ that was moved away as a whole takes nothing back
+    if workspace.dataset.is_dir():
+        decisions = workspace.decisions()
+        for file in workspace.ledger.vanished():
+            kind = TEXT if file.name.endswith(TEXT_SUFFIX) else PIXELS
+            if (file.id, kind) in decisions:
+                workspace.decide(file.id, kind, None)
+                withdrawn.append(file.name)
     return Adopted(tuple(edited), tuple(withdrawn))
 
 
-@dataclass(frozen=True)
-class _Plan:
-    """What has to be done to `dataset/`.
-
-    Attributes:
-        known: The files as they were last written.
-        wanted: The example and the digest of each file that should be there.
-        due: The names of those that are not there, or say something else.
-        stale: Files that should not be there.
-        foreign: Pictures that are nobody's.
-    """
-
-    known: Mapping[str, Written]
-    wanted: Mapping[str, tuple[Example, str]]
-    due: Sequence[str]
-    stale: Sequence[Written]
-    foreign: tuple[str, ...]
-
-    def rendered(self, written: int, removed: int) -> Rendered:
-        return Rendered(written, len(self.wanted) - written, removed, self.foreign)
+def look(workspace: Workspace) -> None:
+    """See what is in `dataset/` now; `render` and `foresee` go by it."""
+    workspace.ledger.see(_listing(workspace))
 
 
-def _plan(workspace: Workspace, selection: Selection, seen: Look) -> _Plan:
-    known, there = seen.written, seen.there
-    wanted = {name: (example, digest) for example in selection.training for name, digest in _files(example)}
-    due = [
-        name
-        for name, (example, digest) in wanted.items()
-        if name not in there or not _says(workspace.dataset / name, known.get(name), example, digest)
-    ]
-    stale = [file for name, file in known.items() if name not in wanted]
-    pictures = (name for name in there if os.path.splitext(name)[1].lower() in PICTURE_SUFFIXES)  # noqa: PTH122
-    return _Plan(
-        known, wanted, due, stale, tuple(sorted(name for name in pictures if name not in wanted and name not in known))
-    )
+def foresee(workspace: Workspace, examples: Iterable[Example]) -> Rendered:
+    """What `render` would do to what `look` saw; nothing is written."""
+    count = workspace.ledger.want(_files(examples))
+    due = sum(1 for _ in _due(workspace))
+    stale = sum(1 for _ in workspace.ledger.stale())
+    return Rendered(due, count - due, stale, _foreign(workspace))
 
 
-def foresee(workspace: Workspace, selection: Selection) -> Rendered:
-    """What `render` would do; nothing is written."""
-    plan = _plan(workspace, selection, look(workspace))
-    return plan.rendered(len(plan.due), len(plan.stale))
-
-
-def render(workspace: Workspace, selection: Selection, seen: Look | None = None) -> Rendered:
-    """Make `dataset/` what the selection says, after `adopt` has seen to a person's edits.
+def render(workspace: Workspace, examples: Iterable[Example]) -> Rendered:
+    """Make `dataset/` what the set says, after `adopt` has seen to a person's edits there.
 
     Every file is written whole; a crash leaves the old or the new one, and which of the two is known. A file
     that a person changes while this runs is left alone, for the next `adopt`.
 
     Args:
         workspace: Where.
-        selection: What should be there.
-        seen: What is there, to save looking again where nothing was adopted since.
+        examples: All that is trained on; gone through once.
     """
     workspace.dataset.mkdir(exist_ok=True)
-    seen = seen or look(workspace)
-    for name in seen.there:
-        if name.startswith(TEMPORARY_PREFIX):
-            (workspace.dataset / name).unlink(missing_ok=True)
-    plan = _plan(workspace, selection, seen)
-    removed = _remove(workspace, plan.stale)
-    known = plan.known
-    if not plan.due:
-        return plan.rendered(0, removed)
+    for name in workspace.ledger.seen(TEMPORARY_PREFIX):
+        (workspace.dataset / name).unlink(missing_ok=True)
+    count = workspace.ledger.want(_files(examples))
+    foreign = _foreign(workspace)
+    removed = sum(_remove(workspace, some) for some in portions(workspace.ledger.stale(), _AT_ONCE))
+    written = sum(_write_some(workspace, some) for some in portions(_due(workspace), _AT_ONCE))
+    return Rendered(written, count - written, removed, foreign)
+
+
+Due = tuple[Wanted, Written | None]
+"""A file that has to be written, and as it was last written."""
+
+
+def _due(workspace: Workspace) -> Iterator[Due]:
+    for wanted, known, there in workspace.ledger.due():
+        if not there or not _says(workspace.dataset / wanted.name, known, wanted):
+            yield wanted, known
+
+
+def _foreign(workspace: Workspace) -> tuple[str, ...]:
+    """Pictures that are nobody's."""
+    names = workspace.ledger.foreign()
+    return tuple(name for name in names if os.path.splitext(name)[1].lower() in PICTURE_SUFFIXES)  # noqa: PTH122
+
+
+def _write_some(workspace: Workspace, some: Sequence[Due]) -> int:
+    """Write files; how many were, but for those that a person is just changing."""
     # first what will be there, with what may still be there: after a crash in between both are ours
-    workspace.set_written(
-        Written(name, example.id, digest, known[name].digest if name in known else None)
-        for name, (example, digest) in ((name, plan.wanted[name]) for name in plan.due)
+    workspace.ledger.set(
+        Written(file.name, file.id, file.digest, known.digest if known else None) for file, known in some
     )
-    written = 0
-    for begin in range(0, len(plan.due), _AT_ONCE):
-        names = plan.due[begin : begin + _AT_ONCE]
-        done = [_write(workspace, name, *plan.wanted[name], known.get(name)) for name in names]
-        sync_folder(workspace.dataset)
-        workspace.set_written(file for file in done if file is not None)
-        written += sum(file is not None for file in done)
-    return plan.rendered(written, removed)
+    done = [_write(workspace, file, known) for file, known in some]
+    sync_folder(workspace.dataset)
+    workspace.ledger.set(file for file in done if file is not None)
+    return sum(file is not None for file in done)
 
 
-def _listing(workspace: Workspace) -> dict[str, tuple[int, int]]:
-    """Size and time of each file in `dataset/`."""
+def _listing(workspace: Workspace) -> Iterator[tuple[str, int, int]]:
+    """Name, size and time of each file in `dataset/`."""
     try:
         with os.scandir(workspace.dataset) as entries:
-            files = [(entry.name, entry.stat()) for entry in entries if entry.is_file()]
+            for entry in entries:
+                if entry.is_file():
+                    status = entry.stat()
+                    yield entry.name, status.st_size, status.st_mtime_ns
     except FileNotFoundError:
-        return {}
-    return {name: (status.st_size, status.st_mtime_ns) for name, status in files}
+        return
 
 
 def manifest(workspace: Workspace, selection: Selection) -> Manifest:
@@ -227,11 +194,13 @@ def manifest(workspace: Workspace, selection: Selection) -> Manifest:
     return build(entries, str(workspace.dataset))
 
 
-def _files(example: Example) -> Iterator[tuple[str, str]]:
-    """(name, digest of the content) of the files an example stands for."""
-    yield example.name + example.suffix, example.crop
-    if example.text is not None:
-        yield example.name + TEXT_SUFFIX, _digest(example.text.encode())
+def _files(examples: Iterable[Example]) -> Iterator[Wanted]:
+    """The files that examples stand for."""
+    for example in examples:
+        yield Wanted(example.name + example.suffix, example.id, example.crop)
+        if example.text is not None:
+            digest = _digest(example.text.encode())
+            yield Wanted(example.name + TEXT_SUFFIX, example.id, digest, example.text, example.edited)
 
 
 def _untouched(path: Path, file: Written | None) -> bool:
@@ -286,21 +255,21 @@ def _side(path: Path, content: bytes) -> int:
     return width
 
 
-def _says(path: Path, known: Written | None, example: Example, digest: str) -> bool:
+def _says(path: Path, known: Written | None, wanted: Wanted) -> bool:
     """True if a file that is there already says what it should; a person's own spelling of the same text counts."""
     if known is None:
         return False
-    if path.suffix == TEXT_SUFFIX and example.edited:
-        return _text(path, path.read_bytes()) == example.text
-    return known.digest == digest
+    if wanted.edited:
+        return _text(path, path.read_bytes()) == wanted.text
+    return known.digest == wanted.digest
 
 
-def _write(workspace: Workspace, name: str, example: Example, digest: str, known: Written | None) -> Written | None:
+def _write(workspace: Workspace, wanted: Wanted, known: Written | None) -> Written | None:
     """Write a file and say as what; None where a person changed it since `adopt`."""
-    path = workspace.dataset / name
-    content = (example.text or "").encode() if path.suffix == TEXT_SUFFIX else workspace.blobs.path(digest).read_bytes()
+    path = workspace.dataset / wanted.name
+    content = workspace.blobs.path(wanted.digest).read_bytes() if wanted.text is None else wanted.text.encode()
     status = write_atomically(path, content, ready=lambda: _untouched(path, known), lasting=False)
-    return status and Written(name, example.id, digest, None, status.st_size, status.st_mtime_ns)
+    return status and Written(wanted.name, wanted.id, wanted.digest, None, status.st_size, status.st_mtime_ns)
 
 
 def _remove(workspace: Workspace, files: Sequence[Written]) -> int:
@@ -314,5 +283,5 @@ def _remove(workspace: Workspace, files: Sequence[Written]) -> int:
             path.unlink()
             removed += 1
         forgotten.append(file.name)
-    workspace.forget_written(forgotten)
+    workspace.ledger.forget(forgotten)
     return removed

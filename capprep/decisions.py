@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -140,7 +140,7 @@ def _text(picture: str, given: Any) -> str:
     return given.rstrip("\r\n")
 
 
-def resolve(decisions: Sequence[Decision], candidates: Sequence[Candidate]) -> list[tuple[str, str, str | None]]:
+def resolve(decisions: Sequence[Decision], candidates: Iterable[Candidate]) -> list[tuple[str, str, str | None]]:
     """The decisions as (picture id, kind, payload).
 
     A picture may be named by its name in `dataset/`, its number, the path of its source, or the first digits of its
@@ -149,15 +149,22 @@ def resolve(decisions: Sequence[Decision], candidates: Sequence[Candidate]) -> l
     Raises:
         DatasetError: There is no such picture, or several; none of the decisions is taken then.
     """
-    names: dict[str, set[str]] = {}
+    # only what is asked for: there may be thousands of pictures
+    named = {decision.picture: set[str]() for decision in decisions}
+    starts = {name.lower(): set[str]() for name in named if len(name) >= SHORTEST}
+    lengths = {len(start) for start in starts}
+    parts = set()
     for candidate in candidates:
         number = {str(candidate.number), f"{candidate.number:05d}"} if not candidate.part else set()
-        for name in {candidate.name, candidate.id, *candidate.sources, *number}:
-            names.setdefault(name, set()).add(candidate.id)
-    parts = {candidate.id for candidate in candidates if candidate.part}
+        for name in {candidate.name, candidate.id, *candidate.sources, *number} & named.keys():
+            named[name].add(candidate.id)
+        for start in starts.keys() & {candidate.id[:length] for length in lengths}:
+            starts[start].add(candidate.id)
+        if candidate.part:
+            parts.add(candidate.id)
     found = []
     for decision in decisions:
-        ids = names.get(decision.picture) or _by_digest(decision.picture, candidates)
+        ids = named[decision.picture] or starts.get(decision.picture.lower(), set())
         if len(ids) != 1:
             raise DatasetError(
                 f"{'no picture is' if not ids else f'{len(ids)} pictures are'} called {decision.picture!r}",
@@ -170,9 +177,3 @@ def resolve(decisions: Sequence[Decision], candidates: Sequence[Candidate]) -> l
             )
         found.append((id_, decision.kind, decision.payload))
     return found
-
-
-def _by_digest(start: str, candidates: Sequence[Candidate]) -> set[str]:
-    if len(start) < SHORTEST:
-        return set()
-    return {candidate.id for candidate in candidates if candidate.id.startswith(start.lower())}

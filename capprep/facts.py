@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import base64
-import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, ClassVar
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -84,16 +84,15 @@ class PictureFact:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> PictureFact:
         """Back from a fact's data; what is in it besides is left alone."""
-        values = {name: data[name] for name in cls.__dataclass_fields__ if name in data}
-        values["box"], values["notes"] = tuple(values["box"]), tuple(values["notes"])
-        # hardly any picture has bars
-        values["trimmed"] = tuple(values["trimmed"]) if any(values["trimmed"]) else UNTRIMMED
-        # of thousands of pictures nearly all have the same words
-        for name in ("format", "mode", "crop", "why", "format_out", "icc", "tools"):
-            values[name] = sys.intern(values[name])
-        if values["measures"] is not None:
-            values["measures"] = Measures.from_json(values["measures"])
-        return cls(**values)
+        return msgspec.convert(data, cls)
+
+    @classmethod
+    def stored(cls, text: str) -> PictureFact:
+        """The same from the text that is stored, five times as fast: it is asked for of every picture every time."""
+        return _PICTURE.decode(text)
+
+
+_PICTURE = msgspec.json.Decoder(PictureFact)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,10 +132,28 @@ class Appearance:
         }
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any], *, look: bool = True) -> Appearance:
-        """Back from a fact's data; the look, which is the most of it, only where it is asked for."""
-        pixels, words, tint = (bytes.fromhex(data[name]) for name in ("pixels", "words", "tint"))
-        return cls(pixels, words, tint, base64.b64decode(data["look"]) if look else b"")
+    def stored(cls, text: str, *, look: bool = True) -> Appearance:
+        """Back from a fact's data as it is stored; the look, which is the most of it, only where it is asked for."""
+        found = (_LOOKS if look else _PRINTS).decode(text)
+        pixels, words, tint = map(bytes.fromhex, (found.pixels, found.words, found.tint))
+        return cls(pixels, words, tint, base64.b64decode(found.look))
+
+
+class _Prints(msgspec.Struct):
+    pixels: str
+    words: str
+    tint: str
+    look: ClassVar[str] = ""
+
+
+class _Looks(msgspec.Struct):
+    pixels: str
+    words: str
+    tint: str
+    look: str
+
+
+_PRINTS, _LOOKS = msgspec.json.Decoder(_Prints), msgspec.json.Decoder(_Looks)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+import copy
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any, overload
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from capprep.candidates import Candidate, LeftOut
 from capprep.facts import (
@@ -23,33 +29,108 @@ from capprep.stage import Failure
 from capprep.thresholds import Thresholds
 from capprep.workspace import Workspace
 
-Learnt = dict[str, dict[str, Any]]
-"""What is known of each subject, as fields of `Candidate`, by its id."""
+PAGE = 500
+"""Pictures read at once."""
+
+FEW = 50
+"""Pictures read at once where single ones are asked for."""
+
+_STAGES = (PICTURE, BLIP, BOORU, MATCH_IMAGE, MIRROR)
 
 
-def candidates(workspace: Workspace, *, looks: bool = False) -> list[Candidate]:
-    """Every picture that has a source, or what was cut from it, with its current facts.
+_SUBJECT = np.dtype([("id", "S64"), ("picture", "S64"), ("number", np.int64), ("part", np.int64)])
+"""A `Subject` in an array: of thousands it takes a third of the memory."""
 
-    Args:
-        workspace: Where.
-        looks: With what each looks like, for choosing the best few; it takes memory.
+_DIGESTS = msgspec.json.Decoder(dict[str, str])
+
+
+class Candidates(Sequence[Candidate]):
+    """Every picture that has a source, or what was cut from it, with its current facts, in order of number.
+
+    They are read from the workspace whenever they are asked for, a page at a time: of any number of pictures no more
+    are in memory.
     """
-    learnt, failures = _learnt(workspace, looks)
-    sources: dict[str, list[str]] = {}
-    for source in workspace.sources:
-        if source.id is not None:
-            sources.setdefault(source.id, []).append(shown(workspace, source))
-    return [
-        Candidate(
-            id=_decided(subject),
-            number=subject.number,
-            part=subject.part,
-            sources=tuple(sources[subject.picture]),
-            failures=tuple(failures.get(subject.id, ())),
-            **learnt.get(subject.id, {}),
-        )
-        for subject in workspace.sources.subjects()
-    ]
+
+    def __init__(self, workspace: Workspace, *, looks: bool = False) -> None:
+        """See what there is.
+
+        Args:
+            workspace: Where.
+            looks: With what each looks like, for choosing the best few.
+        """
+        self._workspace = workspace
+        self._looks: bool | None = looks
+        self._keys = {name: key for name in _STAGES if (key := workspace.current(name)) is not None}
+        self._subject_N = np.fromiter(map(_row, workspace.sources.subjects()), _SUBJECT)
+        self._page: tuple[int, list[Candidate]] = (-1, [])
+
+    def some(self, places: NDArray[np.integer]) -> Candidates:
+        """Those at some places, in order of place, without what they are compared with others by."""
+        fewer = copy.copy(self)
+        fewer._looks = None
+        fewer._subject_N = self._subject_N[places]
+        fewer._page = (-1, [])
+        return fewer
+
+    def subjects(self) -> set[str]:
+        """The ids by which facts name them."""
+        return set(map(bytes.decode, self._subject_N["id"].tolist()))
+
+    def __len__(self) -> int:
+        return len(self._subject_N)
+
+    def __iter__(self) -> Iterator[Candidate]:
+        for start in range(0, len(self), PAGE):
+            yield from self._read(start, start + PAGE)
+
+    @overload
+    def __getitem__(self, place: int) -> Candidate: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> list[Candidate]: ...
+
+    def __getitem__(self, place: int | slice) -> Candidate | list[Candidate]:
+        if isinstance(place, slice):
+            return [self[each] for each in range(*place.indices(len(self)))]
+        if not -len(self) <= place < len(self):
+            raise IndexError(place)
+        number, within = divmod(place % len(self), FEW)
+        if self._page[0] != number:
+            self._page = number, self._read(number * FEW, (number + 1) * FEW)
+        return self._page[1][within]
+
+    def _read(self, start: int, stop: int) -> list[Candidate]:
+        rows = self._subject_N[start:stop].tolist()
+        subjects = [Subject(id_.decode(), picture.decode(), number, part) for id_, picture, number, part in rows]
+        paths = self._workspace.sources.paths(dict.fromkeys(each.picture for each in subjects))
+        learnt, failures = self._learnt([each.id for each in subjects])
+        return [
+            Candidate(
+                id=_decided(each),
+                number=each.number,
+                part=each.part,
+                sources=tuple(map(_shown, paths[each.picture])),
+                failures=tuple(failures.get(each.id, ())),
+                **learnt.get(each.id, {}),
+            )
+            for each in subjects
+        ]
+
+    def _learnt(self, ids: Sequence[str]) -> tuple[dict[str, dict[str, Any]], dict[str, list[tuple[str, str, str]]]]:
+        """What is known of some subjects, as fields of `Candidate`, and what failed."""
+        learnt: dict[str, dict[str, Any]] = {}
+        failures: dict[str, list[tuple[str, str, str]]] = {}
+        for name, key in self._keys.items():
+            for id_, record in self._workspace.stored(key, ids).items():
+                if isinstance(record, Failure):
+                    failures.setdefault(id_, []).append((name, record.reason, record.message))
+                else:
+                    learnt.setdefault(id_, {}).update(_fields(name, *record, self._looks))
+        return learnt, failures
+
+
+def _row(subject: Subject) -> tuple[str, str, int, int]:
+    return subject.id, subject.picture, subject.number, subject.part
 
 
 def _decided(subject: Subject) -> str:
@@ -57,26 +138,16 @@ def _decided(subject: Subject) -> str:
     return subject.id if subject.part else subject.picture
 
 
-def _learnt(workspace: Workspace, looks: bool) -> tuple[Learnt, dict[str, list[tuple[str, str, str]]]]:
-    """The fields and the failures of each subject."""
-    learnt: Learnt = {}
-    failures: dict[str, list[tuple[str, str, str]]] = {}
-    for name in (PICTURE, BLIP, BOORU, MATCH_IMAGE, MIRROR):
-        for id_, record in workspace.records(name):
-            if isinstance(record, Failure):
-                failures.setdefault(id_, []).append((name, record.reason, record.message))
-            else:
-                learnt.setdefault(id_, {}).update(_fields(name, *record, looks))
-    return learnt, failures
-
-
-def _fields(name: str, data: dict[str, Any], blobs: dict[str, str], looks: bool) -> Iterator[tuple[str, Any]]:
-    """A fact as fields of `Candidate`."""
+def _fields(name: str, text: str, blobs: str, looks: bool | None) -> Iterator[tuple[str, Any]]:
+    """A fact as it is stored, as fields of `Candidate`."""
     if name == PICTURE:
-        yield "picture", PictureFact.from_json(data)
-        yield "appearance", Appearance.from_json(data, look=looks)
-        yield "crop", blobs[CROP]
-    elif name == BLIP:
+        yield "picture", PictureFact.stored(text)
+        yield "crop", _crop(blobs)
+        if looks is not None:
+            yield "appearance", Appearance.stored(text, look=looks)
+        return
+    data = json.loads(text)
+    if name == BLIP:
         yield "caption", data["caption"]
     elif name == BOORU:
         yield "tags", tags_from_json(data)
@@ -86,7 +157,11 @@ def _fields(name: str, data: dict[str, Any], blobs: dict[str, str], looks: bool)
     elif name == MATCH_IMAGE:
         yield "embedding", embedding_from_json(data)
     else:
-        yield "mirrored", blobs[CROP]
+        yield "mirrored", _crop(blobs)
+
+
+def _crop(blobs: str) -> str:
+    return _DIGESTS.decode(blobs)[CROP]
 
 
 def unreadable(workspace: Workspace) -> list[LeftOut]:
@@ -99,4 +174,8 @@ def unreadable(workspace: Workspace) -> list[LeftOut]:
 
 def shown(workspace: Workspace, source: Source) -> str:
     """A file's path for people: relative within the workspace, always valid text; "a.zip!b.png" for a member."""
-    return workspace.sources.relative(source.key).replace(b"\0", b"!").decode("utf-8", "backslashreplace")
+    return _shown(workspace.sources.relative(source.key))
+
+
+def _shown(stored: bytes) -> str:
+    return stored.replace(b"\0", b"!").decode("utf-8", "backslashreplace")

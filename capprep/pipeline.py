@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,19 +24,25 @@ from capprep.facts import MATCH_IMAGE, MATCH_TEXT, PICTURE, embedding_from_json
 from capprep.filewords import Vocabulary, compose
 from capprep.filewords import Words as Said
 from capprep.filewords.chunks import Encode
+from capprep.gather import Candidates
 from capprep.images import archives
 from capprep.images.crop import split
-from capprep.images.entries import SUFFIXES
+from capprep.images.entries import SUFFIXES, Entry
 from capprep.images.entries import split as split_key
 from capprep.images.files import revisit, scan
 from capprep.models import clip_tokens
+from capprep.portions import portions
 from capprep.run import Tally, Watch, run, run_cuts, run_sources, unwatched
-from capprep.select import MIRRORED, Judgements, Selection, judge, painted, select
+from capprep.select import MIRRORED, Judgements, Selection, judge, painted, select, with_mirrors
 from capprep.stage import Cut, Fact, Failure, Stage, key
 from capprep.stages.mirror import Mirror, flipped
 from capprep.stages.picture import Picture
+from capprep.summary import Summary
 from capprep.wording import Wordings, vocabulary
 from capprep.workspace import Workspace, text_id
+
+_AT_ONCE = 500
+"""Files of an earlier ingest looked at before they are noted."""
 
 SETTING = "policy"
 """The name under which the workspace remembers the thresholds."""
@@ -62,11 +69,13 @@ class Refreshed:
 
     Attributes:
         selection: The training set and what was left out.
+        summary: What there is to say of the set.
         rendered: What was written.
         adopted: What a person did in `dataset/` since the last time.
     """
 
     selection: Selection
+    summary: Summary
     rendered: dataset.Rendered
     adopted: dataset.Adopted
 
@@ -94,27 +103,34 @@ def ingest(
         DatasetError: A place does not exist, or there is no picture anywhere.
     """
     skip = (workspace.dataset, workspace.runs, workspace.folder)
-    found = {entry.key: entry for entry in scan(places, skip=skip, recursive=recursive)}
-    # what was ingested before from elsewhere; all of an archive lies at one path
-    absent = [source.key for source in workspace.sources if source.key not in found]
-    for path in {split_key(each)[0]: None for each in absent}:
-        for entry in revisit(path):
-            found.setdefault(entry.key, entry)
-    if not found and not workspace.sources.pictures():
+    sources = workspace.sources
+    sources.begin_search()
+    sources.find(scan(places, skip=skip, recursive=recursive))
+    for some in portions(_elsewhere(sources.absent()), _AT_ONCE):
+        sources.find(some)
+    if not sources.found() and not sources.any():
         raise DatasetError(
             f"there is no picture file in {', '.join(map(str, places))}",
             f"these are looked for: {' '.join(sorted(SUFFIXES))}, and archives: {' '.join(archives.SUFFIXES)}",
         )
-    gone = [each for each in absent if each not in found]
-    if gone:
-        workspace.sources.forget(gone)
+    for gone in portions(sources.absent(), _AT_ONCE):
+        sources.forget(gone)
     _remember(workspace, policy)
-    entries = sorted(found.values(), key=lambda entry: entry.order)
-    tally = run_sources(workspace, step.stage, step.engine, entries, watch=watch)
+    tally = run_sources(workspace, step.stage, step.engine, watch=watch)
     again = _recut(workspace, step, watch)
     tally.computed += again.computed
     tally.failed += again.failed
     return tally
+
+
+def _elsewhere(keys: Iterable[bytes]) -> Iterator[Entry]:
+    """What was ingested before from elsewhere, as it is now."""
+    last = ""
+    for path in (split_key(each)[0] for each in keys):
+        # all of an archive lies at one path
+        if path != last:
+            yield from revisit(path)
+        last = path
 
 
 def recut(workspace: Workspace, engine: Engine, watch: Watch = unwatched) -> Tally:
@@ -138,15 +154,17 @@ def recut(workspace: Workspace, engine: Engine, watch: Watch = unwatched) -> Tal
 
 def _recut(workspace: Workspace, step: Step, watch: Watch) -> Tally:
     """Cut again what a person gave a box for, and panoramas where they are split; mirror what is to be mirrored."""
-    policy, pictures = current_policy(workspace), workspace.sources.pictures()
+    policy, decisions = current_policy(workspace), workspace.decisions()
+    boxes = {id_: payload for (id_, kind), payload in decisions.items() if kind == BOX}
+    pictures = workspace.sources.pictures() if policy.split or boxes else set()
     cuts: dict[str, list[Cut]] = {}
     if policy.split:
         for id_, record in workspace.records(PICTURE):
             if id_ in pictures and not isinstance(record, Failure):
-                boxes = split((record[0]["width"], record[0]["height"]))
-                cuts |= {id_: [Cut(box, part) for part, box in enumerate(boxes, start=1)]} if boxes else {}
-    for (id_, kind), payload in workspace.decisions().items():
-        if kind == BOX and id_ in pictures:
+                parts = split((record[0]["width"], record[0]["height"]))
+                cuts |= {id_: [Cut(box, part) for part, box in enumerate(parts, start=1)]} if parts else {}
+    for id_, payload in boxes.items():
+        if id_ in pictures:
             left, top, right, bottom = json.loads(payload)
             cuts[id_] = [Cut((left, top, right, bottom))]
     workspace.sources.set_cuts(cuts)
@@ -169,12 +187,9 @@ def caption(workspace: Workspace, steps: Iterable[Step], watch: Watch = unwatche
     return _caption(workspace, steps, _kept(workspace, _candidates(workspace)), watch)
 
 
-def _caption(
-    workspace: Workspace, steps: Iterable[Step], chosen: Sequence[Candidate], watch: Watch
-) -> dict[str, Tally]:
+def _caption(workspace: Workspace, steps: Iterable[Step], chosen: Candidates, watch: Watch) -> dict[str, Tally]:
     """See `caption`; words for what is not in the set would be for nothing."""
-    places = {(candidate.number, candidate.part) for candidate in chosen}
-    subjects = {each.id for each in workspace.sources.subjects() if (each.number, each.part) in places}
+    subjects = chosen.subjects()
     return {
         step.stage.name: run(
             workspace,
@@ -187,14 +202,13 @@ def _caption(
     }
 
 
-def _candidates(workspace: Workspace) -> list[Candidate]:
-    return gather.candidates(workspace, looks=bool(current_policy(workspace).keep))
+def _candidates(workspace: Workspace) -> Candidates:
+    return Candidates(workspace, looks=bool(current_policy(workspace).keep))
 
 
-def _kept(workspace: Workspace, pictures: Sequence[Candidate]) -> list[Candidate]:
+def _kept(workspace: Workspace, pictures: Candidates) -> Candidates:
     """Those of the candidates that are in the set."""
-    kept = curate(pictures, workspace.decisions(), current_policy(workspace)).kept
-    return [candidate for candidate in pictures if candidate.id in kept]
+    return pictures.some(curate(pictures, workspace.decisions(), current_policy(workspace)).places)
 
 
 def score(
@@ -222,9 +236,9 @@ def score(
     """
     _remember(workspace, policy)
     pictures = _candidates(workspace)
-    first = _adopted(workspace, pictures, dataset.look(workspace))
+    first = _adopted(workspace, pictures)
     current, decisions, chosen = current_policy(workspace), workspace.decisions(), _kept(workspace, pictures)
-    workspace.set_texts(vocabulary(chosen, decisions, Wordings.of(chosen, current, _encode(current))))
+    workspace.set_texts(vocabulary(chosen, decisions, Wordings(current, _encode(current))))
     tallies = _caption(workspace, (images, texts), chosen, watch)
     refreshed = refresh(workspace, count=True)
     # what was saved in the meantime is adopted too, to be scored the next time
@@ -246,11 +260,10 @@ def refresh(workspace: Workspace, policy: Mapping[str, Any] | None = None, *, co
     """
     _remember(workspace, policy)
     pictures = _candidates(workspace)
-    seen = dataset.look(workspace)
-    adopted = _adopted(workspace, pictures, seen)
-    selection = _selected(workspace, _with_painted_mirrors(workspace, pictures), count=count)
-    del pictures  # of thousands they take as much memory as the selection
-    return Refreshed(selection, dataset.render(workspace, selection, None if adopted else seen), adopted)
+    adopted = _adopted(workspace, pictures)
+    selection, summary = _selected(workspace, pictures, count=count), Summary()
+    rendered = dataset.render(workspace, with_mirrors(summary.noting(selection.examples)))
+    return Refreshed(selection, summary, rendered, adopted)
 
 
 def decide(workspace: Workspace, decisions: Sequence[Decision]) -> list[str]:
@@ -264,7 +277,7 @@ def decide(workspace: Workspace, decisions: Sequence[Decision]) -> list[str]:
     """
     if not decisions:
         return []
-    pictures = gather.candidates(workspace)
+    pictures = Candidates(workspace)
     resolved = resolve(decisions, pictures)
     workspace.decide_all(resolved)
     cut, before = {id_ for id_, kind, _ in resolved if kind == BOX}, workspace.decisions()
@@ -273,11 +286,14 @@ def decide(workspace: Workspace, decisions: Sequence[Decision]) -> list[str]:
 
 def foresee(workspace: Workspace) -> Refreshed:
     """What `refresh` would come to; a person's edits are not looked at, and nothing is written."""
-    pictures = _candidates(workspace)
-    if current_policy(workspace).mirror:
-        pictures = [replace(each, mirrored=each.mirrored or each.crop) for each in pictures]
-    selection = _selected(workspace, pictures)
-    return Refreshed(selection, dataset.foresee(workspace, selection), dataset.Adopted())
+    dataset.look(workspace)
+    # the squares are not there to be mirrored
+    selection, summary = (
+        _selected(workspace, _candidates(workspace), mirrored=lambda each: each.mirrored or each.crop),
+        Summary(),
+    )
+    rendered = dataset.foresee(workspace, with_mirrors(summary.noting(selection.examples)))
+    return Refreshed(selection, summary, rendered, dataset.Adopted())
 
 
 def changed_policy(workspace: Workspace, changes: Mapping[str, Any]) -> Policy:
@@ -310,11 +326,11 @@ def _encode(policy: Policy, *, count: bool = False) -> Encode | None:
 
 
 def selected(workspace: Workspace) -> Selection:
-    """The selection under the policy last used; reads facts and writes nothing."""
-    return _selected(workspace, _candidates(workspace))
+    """The selection under the policy last used, held in memory; reads facts and writes nothing."""
+    return _selected(workspace, _candidates(workspace)).held()
 
 
-def _adopted(workspace: Workspace, pictures: Sequence[Candidate], seen: dataset.Look) -> dataset.Adopted:
+def _adopted(workspace: Workspace, pictures: Candidates) -> dataset.Adopted:
     """See to a person's edits; whose they are does not depend on any verdict."""
 
     def named(stem: str) -> str | None:
@@ -324,37 +340,34 @@ def _adopted(workspace: Workspace, pictures: Sequence[Candidate], seen: dataset.
         return names.get(stem) or (mirror_id(names[copied]) if copied in names else None)
 
     names: dict[str, str] = {}
-    return dataset.adopt(workspace, seen, named)
+    return dataset.adopt(workspace, named)
 
 
-def _selected(workspace: Workspace, pictures: Sequence[Candidate], *, count: bool = False) -> Selection:
+def _selected(
+    workspace: Workspace,
+    pictures: Candidates,
+    *,
+    count: bool = False,
+    mirrored: Callable[[Candidate], str | None] | None = None,
+) -> Selection:
     policy, decisions = current_policy(workspace), workspace.decisions()
     curation = curate(pictures, decisions, policy)
-    chosen = [candidate for candidate in pictures if candidate.id in curation.kept]
-    wordings = Wordings.of(chosen, policy, _encode(policy, count=count))
+    chosen = pictures.some(curation.places)
+    wordings = Wordings(policy, _encode(policy, count=count))
     judgements = Judgements()
-    if any(candidate.embedding is not None for candidate in chosen):
+    if workspace.current(MATCH_IMAGE) is not None:
         vectors = _vectors(workspace, vocabulary(chosen, decisions, wordings))
         judgements = judge(chosen, decisions, vectors, wordings)
-    return select(chosen, curation, gather.unreadable(workspace), judgements, decisions, wordings)
+    mirrored = mirrored or partial(_mirrored, workspace, decisions)
+    return select(chosen, curation, gather.unreadable(workspace), judgements, decisions, wordings, mirrored)
 
 
-def _with_painted_mirrors(workspace: Workspace, pictures: Sequence[Candidate]) -> Sequence[Candidate]:
-    """The candidates, mirrored as they look now where a person changed a square."""
-    decisions = workspace.decisions()
-    if not current_policy(workspace).mirror or not any(kind == PIXELS for _, kind in decisions):
-        return pictures
-    return [_with_painted_mirror(workspace, candidate, decisions) for candidate in pictures]
-
-
-def _with_painted_mirror(workspace: Workspace, candidate: Candidate, decisions: Decisions) -> Candidate:
-    if candidate.picture is None:
-        return candidate
-    own = painted(decisions.get((candidate.id, PIXELS)), candidate.picture.size)
-    if own is None:
-        return candidate
-    content = flipped(workspace.blobs.path(own[0]), candidate.picture.format_out)
-    return replace(candidate, mirrored=workspace.blobs.add(content))
+def _mirrored(workspace: Workspace, decisions: Decisions, candidate: Candidate) -> str | None:
+    """The digest of a picture's mirrored square, as it looks now where a person changed the square."""
+    own = candidate.picture and painted(decisions.get((candidate.id, PIXELS)), candidate.picture.size)
+    if not own or candidate.picture is None:
+        return candidate.mirrored
+    return workspace.blobs.add(flipped(workspace.blobs.path(own[0]), candidate.picture.format_out))
 
 
 def _vectors(workspace: Workspace, texts: Iterable[str]) -> dict[str, NDArray[np.float32]]:

@@ -26,7 +26,7 @@ def rows(workspace: Workspace) -> Iterator[Row]:
     keeper = {
         member.id: group.keeper for group in selection.groups for member in group.members if member.id != group.keeper
     }
-    candidates = gather.candidates(workspace)
+    candidates = gather.Candidates(workspace)
     names = {candidate.id: candidate.name for candidate in candidates}
     recipe = workspace.current(PICTURE)
     for candidate in candidates:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import Counter
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Protocol, TypeVar
@@ -15,6 +15,7 @@ from capprep.engines import Engine
 from capprep.images.entries import Entry, split
 from capprep.images.files import Opener, revisit, sha256
 from capprep.images.unusable import Unusable
+from capprep.portions import portions
 from capprep.sources import Source
 from capprep.stage import Cut, Failure, Kept, OnDisk, Outcome, Reader, Row, Runtime, Stage, Value
 from capprep.workspace import Workspace
@@ -91,23 +92,17 @@ def run(
 
 
 def run_sources(
-    workspace: Workspace,
-    stage: Stage,
-    engine: Engine,
-    entries: Sequence[Entry],
-    *,
-    batch: int = FILES,
-    watch: Watch = unwatched,
+    workspace: Workspace, stage: Stage, engine: Engine, *, batch: int = FILES, watch: Watch = unwatched
 ) -> Tally:
-    """Bring a stage that reads files' bytes up to date for the files given, each opened at most once.
+    """Bring a stage that reads files' bytes up to date for the files found, each opened at most once.
 
-    A file whose size and time are as last seen is not opened at all where its fact is known.
+    See `Sources.find`. A file whose size and time are as last seen is not opened at all where its fact is known.
     """
     key = workspace.begin(stage)
     tally = Tally()
     with Opener() as opener:
-        rows = _source_rows(workspace, key, entries, _Reading(opener, _reads_files(engine)), tally)
-        _compute(workspace, stage, key, rows, engine, batch, tally, watch, len(entries))
+        rows = _source_rows(workspace, key, _Reading(opener, _reads_files(engine)), tally)
+        _compute(workspace, stage, key, rows, engine, batch, tally, watch, workspace.sources.found())
     return tally
 
 
@@ -116,8 +111,8 @@ def run_cuts(
 ) -> Tally:
     """Bring a stage that reads files' bytes up to date for what stands for pictures, see `Sources.set_cuts`."""
     key = workspace.begin(stage)
-    known = workspace.known(key)
     cuts = workspace.sources.cuts()
+    known = workspace.known(key, [id_ for id_, _, _ in cuts])
     due = [cut for cut in cuts if cut[0] not in known]
     tally = Tally(known=len(cuts) - len(due))
     with Opener() as opener:
@@ -168,7 +163,7 @@ def _compute(
     started = time.perf_counter()
     watch(stage.name, tally.known, total)
     working = _Keeping(stage, workspace.blobs) if _reads_files(engine) else stage
-    for batch, outcomes in engine(working, _portions(rows, size, lambda row: row.size)):
+    for batch, outcomes in engine(working, portions(rows, size, lambda row: row.size, BATCH_BYTES)):
         workspace.record(key, batch, outcomes)
         tally.computed += len(batch)
         tally.failed.update(outcome.reason for outcome in outcomes if isinstance(outcome, Failure))
@@ -178,20 +173,6 @@ def _compute(
         workspace.blobs.sweep()  # what a worker was writing when it died
     watch(stage.name, total, total)
     tally.seconds = time.perf_counter() - started
-
-
-def _portions(items: Iterable[Item], size: int, weight: Callable[[Item], int]) -> Iterator[list[Item]]:
-    """Items in order, at most `size` at a time and fewer where they have many bytes."""
-    portion: list[Item] = []
-    held = 0
-    for item in items:
-        portion.append(item)
-        held += weight(item)
-        if len(portion) == size or held >= BATCH_BYTES:
-            yield portion
-            portion, held = [], 0
-    if portion:
-        yield portion
 
 
 def _reads_files(engine: Engine) -> bool:
@@ -233,38 +214,40 @@ class _Reading:
         return Row(digest, on_disk=OnDisk(entry.path, digest, entry.bytes))
 
 
-def _source_rows(
-    workspace: Workspace, key: str, entries: Iterable[Entry], reading: _Reading, tally: Tally
-) -> Iterator[Row]:
+def _source_rows(workspace: Workspace, key: str, reading: _Reading, tally: Tally) -> Iterator[Row]:
     """Rows for the files whose fact is missing; new and changed files are registered on the way."""
-    sources = {source.key: source for source in workspace.sources}
-    known = workspace.known(key)
-    read = _changed(entries, reading, sources, known, tally)
+    read = _changed(workspace, key, reading, tally)
     # as many as are registered in one transaction
-    for some in _portions(read, FILES, lambda each: each[1].size if each[1] else 0):
-        workspace.sources.add(source for source, _ in some if source != sources.get(source.key))
-        for source, row in some:
+    for some in portions(read, FILES, lambda each: each[1].size if each[1] else 0, BATCH_BYTES):
+        workspace.sources.add(source for source, _, before in some if source != before)
+        known = workspace.known(key, [row.id for _, row, _ in some if row is not None])
+        for source, row, _ in some:
             if row is None:
                 tally.failed[source.reason] += 1
-            elif row.id in known:
+            elif row.id in known or not workspace.sources.take(row.id):
                 # the same bytes under two names are one picture
                 tally.known += 1
             else:
-                known.add(row.id)
                 yield row
 
 
 def _changed(
-    entries: Iterable[Entry], reading: _Reading, sources: Mapping[bytes, Source], known: Container[str], tally: Tally
-) -> Iterator[Read]:
-    """The files that are not as they were last seen, read."""
-    for entry in entries:
-        source = sources.get(entry.key)
-        unchanged = source is not None and (source.bytes, source.stamp) == (entry.bytes, entry.stamp)
-        if unchanged and source is not None and source.id is not None and source.id in known:
-            tally.known += 1
-        else:
-            yield reading(entry)
+    workspace: Workspace, key: str, reading: _Reading, tally: Tally
+) -> Iterator[tuple[Source, Row | None, Source | None]]:
+    """The files that are not as they were last seen, read, and as what they were remembered."""
+    for page in workspace.sources.to_read():
+        known = workspace.known(
+            key, [source.id for entry, source in page if source and source.id and _same(entry, source)]
+        )
+        for entry, source in page:
+            if source is not None and _same(entry, source) and source.id in known:
+                tally.known += 1
+            else:
+                yield *reading(entry), source
+
+
+def _same(entry: Entry, source: Source) -> bool:
+    return (source.bytes, source.stamp) == (entry.bytes, entry.stamp)
 
 
 def _cut_rows(workspace: Workspace, cuts: Iterable[tuple[str, str, Cut]], opener: Opener) -> Iterator[Row]:

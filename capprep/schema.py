@@ -58,7 +58,26 @@ def _cuts(db: sqlite3.Connection) -> None:
     db.execute("CREATE INDEX cut_picture ON cut (picture)")
 
 
-STEPS: tuple[Callable[[sqlite3.Connection], None], ...] = (_first, _cuts)
+def _facts_in_order(db: sqlite3.Connection) -> None:
+    # in the order in which they were learnt, which is that in which they are read: by their hashes every one of
+    # thousands would be a page of its own; and what is asked for most comes before what is largest
+    db.execute(
+        """CREATE TABLE learnt (
+            number INTEGER PRIMARY KEY, key TEXT NOT NULL REFERENCES recipe (key), id TEXT NOT NULL,
+            retry INTEGER NOT NULL DEFAULT 0, blobs TEXT, reason TEXT, message TEXT, data TEXT,
+            UNIQUE (key, id)
+        )"""
+    )
+    db.execute(
+        "INSERT INTO learnt (key, id, retry, blobs, reason, message, data)"
+        " SELECT key, fact.id, retry, blobs, reason, message, data FROM fact LEFT JOIN picture USING (id)"
+        " ORDER BY key, picture.number, fact.id"
+    )
+    db.execute("DROP TABLE fact")
+    db.execute("ALTER TABLE learnt RENAME TO fact")
+
+
+STEPS: tuple[Callable[[sqlite3.Connection], None], ...] = (_first, _cuts, _facts_in_order)
 
 
 def check_version(db: sqlite3.Connection) -> int:

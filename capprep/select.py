@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
+from operator import attrgetter
+from typing import overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -104,24 +107,33 @@ class Selection:
     """The training set and everything that was left out of it.
 
     Attributes:
-        examples: The pictures, without their mirrored copies.
+        examples: The pictures, without their mirrored copies. They may be made anew whenever they are gone through.
         left_out: What is not in the set.
         groups: Pictures that show the same.
-        unmatched: A person's rules that were about no tag of any picture.
+        find_unmatched: Gives a person's rules that were about no tag of any picture gone through.
     """
 
-    examples: tuple[Example, ...]
+    examples: Sequence[Example]
     left_out: tuple[LeftOut, ...] = ()
     groups: tuple[Group, ...] = ()
-    unmatched: tuple[Rule, ...] = ()
+    find_unmatched: Callable[[], tuple[Rule, ...]] = tuple
+
+    def held(self) -> Selection:
+        """The same with the examples made once and for all; of thousands they take memory."""
+        return replace(self, examples=tuple(self.examples))
 
     @property
     def training(self) -> Iterator[Example]:
         """Everything that is trained on: each picture, then its mirrored copy."""
-        for example in self.examples:
-            yield example
-            if example.mirror is not None:
-                yield example.mirror
+        return with_mirrors(self.examples)
+
+
+def with_mirrors(examples: Iterable[Example]) -> Iterator[Example]:
+    """Pictures, each followed by its mirrored copy."""
+    for example in examples:
+        yield example
+        if example.mirror is not None:
+            yield example.mirror
 
 
 def edited_pixels(side: int, digest: str, suffix: str = ".png") -> str:
@@ -138,54 +150,120 @@ def painted(payload: str | None, size: int) -> tuple[str, str] | None:
     return (digest, suffix or ".png") if side == str(size) else None
 
 
+class Examples(Sequence[Example]):
+    """The pictures of the set, each with its text and all that there is to say of it, made when they are asked for."""
+
+    def __init__(
+        self,
+        chosen: Sequence[Candidate],
+        curation: Curation,
+        judgements: Judgements,
+        decisions: Decisions,
+        wordings: Wordings,
+        mirrored: Callable[[Candidate], str | None],
+    ) -> None:
+        """See `select`."""
+        self._chosen = chosen
+        self._curation = curation
+        self._judgements = judgements
+        self._decisions = decisions
+        self._wordings = wordings
+        self._mirrored = mirrored
+
+    def __len__(self) -> int:
+        return len(self._chosen)
+
+    def __iter__(self) -> Iterator[Example]:
+        for place, candidate in zip(self._curation.places.tolist(), self._chosen, strict=True):
+            yield self._made(place, candidate)
+
+    @overload
+    def __getitem__(self, number: int) -> Example: ...
+
+    @overload
+    def __getitem__(self, number: slice) -> list[Example]: ...
+
+    def __getitem__(self, number: int | slice) -> Example | list[Example]:
+        if isinstance(number, slice):
+            return [self[each] for each in range(*number.indices(len(self)))]
+        return self._made(int(self._curation.places[number]), self._chosen[number])
+
+    @cached_property
+    def _given(self) -> dict[str, TagScore]:
+        """Some picture's tag for each text, for the name and category of what only a person gave another one."""
+        return {
+            text: tag
+            for candidate in self._chosen
+            for tag, spelled in zip(candidate.tags or (), self._wordings.of(candidate).spelled, strict=True)
+            for text in (spelled, filewords.tag_text(tag.name))
+        }
+
+    def _made(self, place: int, candidate: Candidate) -> Example:
+        """The example of one of the candidates, which is at this place among all."""
+        decisions, wordings = self._decisions, self._wordings
+        wording, words = wordings.of(candidate), wordings.words_of(candidate, decisions)
+        written = decisions.get((candidate.id, TEXT))
+        given = {} if written is None else self._given
+        picture, crop = candidate.picture, candidate.crop
+        if picture is None or crop is None:
+            raise ValueError(f"{candidate.name} was never read, and cannot be in the set")
+        own = painted(decisions.get((candidate.id, PIXELS)), picture.size)
+        crop, suffix = own or (crop, SUFFIXES[picture.format_out])
+        said = captioned(candidate)
+        example = Example(
+            id=candidate.id,
+            name=candidate.name,
+            sources=candidate.sources,
+            picture=picture,
+            crop=crop,
+            caption=words.caption,
+            caption_verdict=self._judgements.captions.get(candidate.id),
+            tags=_choices(candidate, wording, words, written is not None, given, self._judgements),
+            text=wording.text if written is None else written,
+            edited=written is not None,
+            pixels_edited=own is not None,
+            suffix=suffix,
+            replaced=said if written is not None and said != words.caption else None,
+            remarks=wordings.remarks_on(candidate, decisions),
+            flaws=tuple(sentence for _, sentence in self._curation.flaws(place)),
+            sharper=self._curation.sharper(place),
+            chosen=self._curation.chosen.get(candidate.id, ""),
+        )
+        return _with_mirror(example, self._mirrored(candidate), decisions) if wordings.policy.mirror else example
+
+
 def select(
-    candidates: Sequence[Candidate],
+    chosen: Sequence[Candidate],
     curation: Curation,
     unreadable: Sequence[LeftOut],
     judgements: Judgements,
     decisions: Decisions,
     wordings: Wordings,
+    mirrored: Callable[[Candidate], str | None] = attrgetter("mirrored"),
 ) -> Selection:
     """The pictures that were chosen with their texts and all that there is to say of them.
 
     Args:
-        candidates: The pictures, in order of number.
-        curation: Which of them are in the set; see `curate`.
+        chosen: The pictures of the set, in order of number.
+        curation: How they were chosen; see `curate`.
         unreadable: Files that never became a picture.
         judgements: Agreement's verdicts; see `judge`.
         decisions: What people decided: (picture id, kind) -> payload.
-        wordings: What became of the models' words.
+        wordings: What becomes of the models' words.
+        mirrored: Gives the digest of a picture's mirrored square.
     """
-    given = {
-        text: tag
-        for candidate in candidates
-        for tag, spelled in zip(candidate.tags or (), wordings.by_id[candidate.id].spelled, strict=True)
-        for text in (spelled, filewords.tag_text(tag.name))
-    }
-    examples = []
-    for candidate in candidates:
-        if candidate.id not in curation.kept or candidate.picture is None or candidate.crop is None:
-            continue
-        wording, words = wordings.by_id[candidate.id], wordings.words_of(candidate, decisions)
-        written = decisions.get((candidate.id, TEXT))
-        example = replace(
-            _example(candidate, candidate.picture, candidate.crop, words, judgements, decisions, curation),
-            tags=_choices(candidate, wording, words, written is not None, given, judgements),
-            text=wording.text if written is None else written,
-            remarks=wordings.remarks_on(candidate, decisions),
-        )
-        examples.append(_with_mirror(example, candidate, decisions) if wordings.policy.mirror else example)
-    return Selection(tuple(examples), (*unreadable, *curation.left_out), curation.groups, wordings.unmatched)
+    examples = Examples(chosen, curation, judgements, decisions, wordings, mirrored)
+    return Selection(examples, (*unreadable, *curation.left_out), curation.groups, lambda: wordings.unmatched)
 
 
-def _with_mirror(example: Example, candidate: Candidate, decisions: Decisions) -> Example:
+def _with_mirror(example: Example, mirrored: str | None, decisions: Decisions) -> Example:
     """An example with its mirrored copy, which says the same unless a person wrote another text for it."""
-    if candidate.mirrored is None:
+    if mirrored is None:
         return example
     id_ = mirror_id(example.id)
     written = decisions.get((id_, TEXT))
     own = painted(decisions.get((id_, PIXELS)), example.picture.size)
-    crop, suffix = own or (candidate.mirrored, SUFFIXES[example.picture.format_out])
+    crop, suffix = own or (mirrored, SUFFIXES[example.picture.format_out])
     copy = replace(
         example,
         id=id_,
@@ -197,40 +275,6 @@ def _with_mirror(example: Example, candidate: Candidate, decisions: Decisions) -
         pixels_edited=own is not None,
     )
     return replace(example, mirror=copy)
-
-
-def _example(
-    candidate: Candidate,
-    picture: PictureFact,
-    crop: str,
-    words: Words,
-    judgements: Judgements,
-    decisions: Decisions,
-    curation: Curation,
-) -> Example:
-    """An example without its text and tags."""
-    edited = (candidate.id, TEXT) in decisions
-    own = painted(decisions.get((candidate.id, PIXELS)), picture.size)
-    crop, suffix = own or (crop, SUFFIXES[picture.format_out])
-    said = captioned(candidate)
-    return Example(
-        id=candidate.id,
-        name=candidate.name,
-        sources=candidate.sources,
-        picture=picture,
-        crop=crop,
-        caption=words.caption,
-        caption_verdict=judgements.captions.get(candidate.id),
-        tags=(),
-        text=None,
-        edited=edited,
-        pixels_edited=own is not None,
-        suffix=suffix,
-        replaced=said if edited and said != words.caption else None,
-        flaws=tuple(sentence for _, sentence in curation.flaws.get(candidate.id, ())),
-        sharper=curation.sharper.get(candidate.id),
-        chosen=curation.chosen.get(candidate.id, ""),
-    )
 
 
 def _choices(
@@ -269,7 +313,7 @@ def _choices(
 
 
 def judge(
-    candidates: Sequence[Candidate],
+    candidates: Iterable[Candidate],
     decisions: Decisions,
     vectors: Mapping[str, NDArray[np.float32]],
     wordings: Wordings,
@@ -282,11 +326,15 @@ def judge(
         vectors: The unit vector of each text; texts without one get no verdict.
         wordings: What became of the models' words.
     """
-    seen = [candidate for candidate in candidates if candidate.embedding is not None]
+    seen, words, images = [], [], []
+    for candidate in candidates:
+        if candidate.embedding is not None:
+            seen.append(candidate.id)
+            words.append(wordings.words_of(candidate, decisions))
+            images.append(candidate.embedding)
     if not seen or not vectors:
         return Judgements()
-    words = [wordings.words_of(candidate, decisions) for candidate in seen]
-    images_ND = agreement.unit([c.embedding for c in seen if c.embedding is not None])
+    images_ND = agreement.unit(images)
     column = {text: r for r, text in enumerate(vectors)}
     similarity_NR = images_ND @ agreement.unit(list(vectors.values())).T
     captioned = [n for n, said in enumerate(words) if said.caption in column]
@@ -297,6 +345,6 @@ def judge(
     carriers_NM = np.array([[name in said.tags for name in names] for said in words], dtype=bool)
     tags = agreement.tag_verdicts(similarity_NR[:, [column[name] for name in names]], carriers_NM, similarity_NR)
     return Judgements(
-        {seen[n].id: verdict for n, verdict in zip(captioned, verdicts, strict=True)},
+        {seen[n]: verdict for n, verdict in zip(captioned, verdicts, strict=True)},
         dict(zip(names, tags, strict=True)),
     )

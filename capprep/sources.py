@@ -5,11 +5,14 @@ from __future__ import annotations
 import hashlib
 import os
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from capprep.images import entries
+from capprep.images.entries import Entry
 from capprep.stage import Cut
 
 SUBJECTS = (
@@ -19,6 +22,21 @@ SUBJECTS = (
     " WHERE picture IN (SELECT id FROM source)"
 )
 """Every picture that has a source, as itself or as what was cut from it: id, picture, number, part."""
+
+
+PAGE = 500
+"""Rows read at once."""
+
+_SCRATCH = (
+    # what a search found, in the order in which it is read; key is the path as in `source`
+    """CREATE TEMP TABLE IF NOT EXISTS found (
+        path BLOB, place INTEGER, member BLOB, key BLOB, bytes INTEGER, stamp INTEGER, reason TEXT, message TEXT,
+        PRIMARY KEY (path, place, member)
+    ) WITHOUT ROWID""",
+    "CREATE INDEX IF NOT EXISTS temp.found_key ON found (key)",
+    "CREATE TEMP TABLE IF NOT EXISTS taken (id TEXT PRIMARY KEY) WITHOUT ROWID",
+)
+"""Tables of the connection alone, which SQLite keeps in a file of its own: memory holds a page of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,13 +112,18 @@ class Sources:
         rows = self.db.execute(
             f"SELECT path, id, bytes, mtime_ns, reason, message FROM source {where} ORDER BY path", values
         )
-        base = os.fsencode(self.root) + b"/"
         for path, *rest in rows:
-            yield Source(path if path.startswith(b"/") else base + path, *rest)
+            yield Source(self._absolute(path), *rest)
 
     def __len__(self) -> int:
-        (count,) = self.db.execute("SELECT count(*) FROM source").fetchone()
+        return self._count("source")
+
+    def _count(self, table: str) -> int:
+        (count,) = self.db.execute(f"SELECT count(*) FROM {table}").fetchone()
         return int(count)
+
+    def _absolute(self, path: bytes) -> bytes:
+        return path if path.startswith(b"/") else os.fsencode(self.root) + b"/" + path
 
     def relative(self, key: bytes) -> bytes:
         """A file's key as it is stored: relative to the workspace's folder where it lies in it."""
@@ -123,10 +146,81 @@ class Sources:
                     row,
                 )
 
+    # --- what a search found ---------------------------------------------------------------------
+
+    def begin_search(self) -> None:
+        """Nothing is found yet, and nothing taken."""
+        for statement in _SCRATCH:
+            self.db.execute(statement)
+        self.db.execute("DELETE FROM temp.found")
+        self.db.execute("DELETE FROM temp.taken")
+
+    def find(self, entries: Iterable[Entry]) -> None:
+        """Take in what a search found; of one found twice, that which can be read."""
+        rows = ((*each.order, self.relative(each.key), *_facts(each)) for each in entries)
+        with self._scratching():
+            self.db.executemany(
+                "INSERT INTO temp.found (path, place, member, key, bytes, stamp, reason, message)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (path, place, member) DO UPDATE"
+                " SET bytes = excluded.bytes, stamp = excluded.stamp, reason = '', message = ''"
+                " WHERE reason <> '' AND excluded.reason = ''",
+                rows,
+            )
+
+    def found(self) -> int:
+        """How many files were found."""
+        return self._count("temp.found")
+
+    def absent(self) -> Iterator[bytes]:
+        """The keys of known files that were not found, in the order of their paths."""
+        query = (
+            "SELECT source.path FROM source LEFT JOIN temp.found ON found.key = source.path"
+            f" WHERE found.key IS NULL AND source.path > ? ORDER BY source.path LIMIT {PAGE}"
+        )
+        last = b""
+        while page := self.db.execute(query, (last,)).fetchall():
+            for (path,) in page:
+                yield self._absolute(path)
+            (last,) = page[-1]
+
+    def to_read(self) -> Iterator[list[tuple[Entry, Source | None]]]:
+        """What was found, in order, a page at a time; each with what is known of it."""
+        query = (
+            "SELECT found.path, place, member, key, found.bytes, stamp, found.reason, found.message,"
+            " source.path, source.id, source.bytes, source.mtime_ns, source.reason, source.message"
+            " FROM temp.found LEFT JOIN source ON source.path = found.key"
+            f" WHERE (found.path, place, member) > (?, ?, ?) ORDER BY found.path, place, member LIMIT {PAGE}"
+        )
+        last: tuple[bytes, int, bytes] = (b"", 0, b"")
+        while page := self.db.execute(query, last).fetchall():
+            yield [(_entry(row), None if row[8] is None else Source(self._absolute(row[8]), *row[9:])) for row in page]
+            last = page[-1][:3]
+
+    def take(self, picture: str) -> bool:
+        """Whether a picture is met for the first time since the search began."""
+        return self.db.execute("INSERT OR IGNORE INTO temp.taken VALUES (?)", (picture,)).rowcount == 1
+
+    @contextmanager
+    def _scratching(self) -> Iterator[None]:
+        """A transaction of the connection's own tables: it keeps nobody waiting."""
+        self.db.execute("BEGIN")
+        try:
+            yield
+        except BaseException:
+            self.db.execute("ROLLBACK")
+            raise
+        self.db.execute("COMMIT")
+
+    # ---------------------------------------------------------------------------------------------
+
     def forget(self, keys: Iterable[bytes]) -> None:
         """Forget files that are no longer there; what was learnt of their pictures is kept for their return."""
         with self.transaction():
             self.db.executemany("DELETE FROM source WHERE path = ?", [(self.relative(key),) for key in keys])
+
+    def any(self) -> bool:
+        """Whether a file is known that could be read."""
+        return self.db.execute("SELECT 1 FROM source WHERE id IS NOT NULL LIMIT 1").fetchone() is not None
 
     def pictures(self) -> set[str]:
         """The id of each picture that has a source."""
@@ -136,6 +230,15 @@ class Sources:
         """What facts of pictures are about, in order of number and part."""
         for row in self.db.execute(f"{SUBJECTS} ORDER BY number, part"):
             yield Subject(*row)
+
+    def paths(self, pictures: Iterable[str]) -> dict[str, list[bytes]]:
+        """The files of some pictures, as they are stored, in order."""
+        wanted = tuple(pictures)
+        query = f"SELECT id, path FROM source WHERE id IN ({', '.join('?' * len(wanted))}) ORDER BY path"
+        found: dict[str, list[bytes]] = {}
+        for id_, path in self.db.execute(query, wanted):
+            found.setdefault(id_, []).append(path)
+        return found
 
     def set_cuts(self, cuts: Mapping[str, Iterable[Cut]]) -> None:
         """Make these the cuts that stand for their pictures, by picture; all others are whole again."""
@@ -155,3 +258,12 @@ class Sources:
             " WHERE picture IN (SELECT id FROM source) ORDER BY number, part"
         )
         return [(id_, picture, Cut(tuple(box), part)) for id_, picture, part, *box in rows]
+
+
+def _facts(entry: Entry) -> tuple[int, int, str, str]:
+    return entry.bytes, entry.stamp, entry.reason, entry.message
+
+
+def _entry(row: Sequence[Any]) -> Entry:
+    path, place, member, _, size, stamp, reason, message, *_ = row
+    return Entry(os.fsdecode(path), entries.decoded(member), size, stamp, place, reason, message)

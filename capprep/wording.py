@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import PurePath
 
@@ -22,6 +22,9 @@ RATING = "rating"
 
 _MEMBER = re.compile(f"(?:{'|'.join(map(re.escape, archives.SUFFIXES))})!", re.IGNORECASE)
 """What stands between an archive's path and a member's name, as people are shown it."""
+
+LATELY = 500
+"""Pictures whose words are remembered: each is asked for several times."""
 
 TAG_WORDS = 3
 """The first piece of a person's text is a sentence if it has more words than this."""
@@ -61,42 +64,46 @@ class Wording:
     matched: frozenset[Rule] = frozenset()
 
 
-@dataclass(frozen=True)
 class Wordings:
-    """The models' words of some pictures, written by one policy.
+    """The models' words of pictures, written by one policy when they are asked for.
 
     Attributes:
         policy: Thresholds and options.
         rules: The same options with their rules.
         encode: The text encoder's tokenizer, or None where tokens are not counted.
-        by_id: What became of each picture's words, by its id.
     """
 
-    policy: Policy
-    rules: Vocabulary
-    encode: Encode | None
-    by_id: Mapping[str, Wording]
-
-    @classmethod
-    def of(cls, candidates: Iterable[Candidate], policy: Policy, encode: Encode | None = None) -> Wordings:
-        """Write the models' words of pictures, whether a person wrote others or not.
+    def __init__(self, policy: Policy, encode: Encode | None = None) -> None:
+        """Prepare to write.
 
         Args:
-            candidates: The pictures.
             policy: Thresholds and options.
             encode: The text encoder's tokenizer; a budget needs it.
 
         Raises:
             ConfigError: The options do not go together, or the trigger alone is longer than the budget.
         """
-        rules = Vocabulary.of(policy)
-        written = {candidate.id: _wording(candidate, policy, rules, encode) for candidate in candidates}
-        return cls(policy, rules, encode, written)
+        self.policy, self.encode = policy, encode
+        self.rules = Vocabulary.of(policy)
+        self._matched: set[Rule] = set()
+        self._lately: dict[str, Wording] = {}
+
+    def of(self, candidate: Candidate) -> Wording:
+        """What the models' words of a picture come to, whether a person wrote others or not."""
+        known = self._lately.get(candidate.id)
+        if known is not None:
+            return known
+        made = _wording(candidate, self.policy, self.rules, self.encode)
+        self._matched |= made.matched
+        if len(self._lately) == LATELY:
+            del self._lately[next(iter(self._lately))]
+        self._lately[candidate.id] = made
+        return made
 
     @property
     def unmatched(self) -> tuple[Rule, ...]:
-        """The rules that were about no tag of any of these pictures."""
-        return self.rules.unmatched(wording.matched for wording in self.by_id.values())
+        """The rules that were about no tag of any picture so far."""
+        return self.rules.unmatched(self._matched)
 
     def words_of(self, candidate: Candidate, decisions: Decisions) -> Words:
         """What a picture's text says: a person's own words where there are some, else the models'.
@@ -109,7 +116,7 @@ class Wordings:
             candidate: One of the pictures.
             decisions: What people decided: (picture id, kind) -> payload.
         """
-        wording, text = self.by_id[candidate.id], decisions.get((candidate.id, TEXT))
+        wording, text = self.of(candidate), decisions.get((candidate.id, TEXT))
         if text is None:
             return wording.words
         fixed = {key(piece) for piece in _fixed(self.policy, _stem(candidate))}
@@ -124,7 +131,7 @@ class Wordings:
         """What there is to say of a picture's text besides its words, as sentences; see `words_of`."""
         text = decisions.get((candidate.id, TEXT))
         if text is None:
-            return self.by_id[candidate.id].remarks
+            return self.of(candidate).remarks
         if self.encode is None:
             return ()
         pieces = filewords.split(text)
@@ -146,7 +153,7 @@ def vocabulary(candidates: Iterable[Candidate], decisions: Decisions, wordings: 
     """
     texts: set[str] = set()
     for candidate in candidates:
-        written, words = wordings.by_id[candidate.id].words, wordings.words_of(candidate, decisions)
+        written, words = wordings.of(candidate).words, wordings.words_of(candidate, decisions)
         texts.update((captioned(candidate) or "", written.caption or "", words.caption or "", *words.tags))
         for text in (filewords.tag_text(tag.name) for tag in candidate.tags or () if tag.category != RATING):
             texts.update((text, wordings.rules.aliases.get(key(text), "")))

@@ -7,17 +7,19 @@ import json
 import sqlite3
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import msgspec
 from filelock import FileLock
 
 from capprep.blobs import Blobs, NoBlobs
 from capprep.errors import WorkspaceError
 from capprep.files import locked
+from capprep.ledger import Ledger
+from capprep.portions import portions
 from capprep.schema import migrate, open_read_only
 from capprep.sources import SUBJECTS, Sources
 from capprep.stage import Fact, Failure, Json, Kept, Outcome, Row, Stage, key, recipe
@@ -26,31 +28,16 @@ FOLDER = ".capprep"
 DATASET = "dataset"
 RUNS = "runs"
 
-_SUBJECTS = {"picture": (SUBJECTS, "number, part"), "text": ("SELECT id, content FROM text", "content")}
+_SUBJECTS = {
+    "picture": (SUBJECTS, "subject.number, subject.part"),
+    "text": ("SELECT id, content FROM text", "subject.content"),
+}
 """What selects the subjects of a kind, and their order."""
+
+_DIGESTS = msgspec.json.Decoder(dict[str, str])
 
 _QUERY_LIMIT = 500
 """Ids in one `IN (...)`: well under SQLite's limit of host parameters in any build."""
-
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    """A file of `dataset/` as it was last written.
-
-    Attributes:
-        name: The file's name in `dataset/`.
-        id: The picture it belongs to.
-        digest: SHA-256 of what was written.
-        previous: The digest before, while a write is under way; None when it is done.
-        bytes, mtime_ns: The file's size and time then; equal ones mean that nobody touched it since.
-    """
-
-    name: str
-    id: str
-    digest: str
-    previous: str | None = None
-    bytes: int | None = None
-    mtime_ns: int | None = None
 
 
 def find(start: Path) -> Path | None:
@@ -79,7 +66,7 @@ class Workspace:
             root: The folder that holds, or will hold, `.capprep/`.
             create: Make one where there is none.
             read_only: Change nothing at all on disk, so that it need not be writable.
-            rehearse: Work on a copy in memory that is thrown away; nothing is changed on disk either.
+            rehearse: Work on a copy that is thrown away; nothing is changed on disk either.
 
         Raises:
             WorkspaceError: There is none and `create` is False, or it cannot be opened.
@@ -109,6 +96,7 @@ class Workspace:
                 f"{file} cannot be opened: {error}", "check the folder's permissions and that the disk is not full"
             ) from error
         self.sources = Sources(self._db, self.root, self._transaction)
+        self.ledger = Ledger(self._db, self._transaction)
 
     def _opened(self, file: Path) -> sqlite3.Connection:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -122,7 +110,8 @@ class Workspace:
         return self._db
 
     def _copied(self, file: Path) -> sqlite3.Connection:
-        self._db = sqlite3.connect(":memory:", isolation_level=None)
+        # a database without a name is a file that nobody sees and that is gone with the connection
+        self._db = sqlite3.connect("", isolation_level=None)
         if file.is_file():
             with closing(open_read_only(file, traceless=True)) as original:
                 original.backup(self._db)
@@ -236,11 +225,16 @@ class Workspace:
         ).fetchone()
         return {} if row is None else dict(json.loads(row[0])["fields"])
 
-    def known(self, stage_key: str) -> set[str]:
-        """Ids whose fact is known, as a lasting failure or as a value whose blobs are there."""
-        there = self.blobs.listing()
-        rows = self._db.execute("SELECT id, blobs FROM fact WHERE key = ? AND NOT retry", (stage_key,))
-        return {subject for subject, blobs in rows if not blobs or there.issuperset(json.loads(blobs).values())}
+    def known(self, stage_key: str, subjects: Iterable[str]) -> set[str]:
+        """Those of some ids whose fact is known, as a lasting failure or as a value whose blobs are there."""
+        found: set[str] = set()
+        for some in portions(subjects, _QUERY_LIMIT):
+            query = f"SELECT id, blobs FROM fact WHERE key = ? AND NOT retry AND id IN ({_marks(some)})"
+            found.update(id_ for id_, blobs in self._db.execute(query, (stage_key, *some)) if self._are_there(blobs))
+        return found
+
+    def _are_there(self, blobs: str | None) -> bool:
+        return not blobs or all(map(self.blobs.has, _DIGESTS.decode(blobs).values()))
 
     def missing(self, stage: Stage, stage_key: str, only: Container[str] | None = None) -> tuple[list[str], int]:
         """Ids whose fact is not known although all that the stage reads is, in order: the one set difference.
@@ -260,12 +254,20 @@ class Workspace:
             for _ in read_keys
         )
         rows = self._db.execute(
-            f"SELECT id FROM ({subjects}) AS subject WHERE true{reads} ORDER BY {order}", tuple(read_keys.values())
+            f"SELECT subject.id, own.id IS NOT NULL, own.blobs FROM ({subjects}) AS subject"
+            " LEFT JOIN fact AS own ON own.key = ? AND own.id = subject.id AND NOT own.retry"
+            f" WHERE true{reads} ORDER BY {order}",
+            (stage_key, *read_keys.values()),
         )
-        wanted = [subject for (subject,) in rows if only is None or subject in only]
-        known = self.known(stage_key)
-        missing = [subject for subject in wanted if subject not in known]
-        return missing, len(wanted) - len(missing)
+        missing, known = [], 0
+        for subject, there, blobs in rows:
+            if only is not None and subject not in only:
+                continue
+            if there and self._are_there(blobs):
+                known += 1
+            else:
+                missing.append(subject)
+        return missing, known
 
     def _read_keys(self, stage: Stage) -> dict[str, str]:
         return {name: self._current_or_raise(name, stage.name) for name in stage.reads}
@@ -273,7 +275,7 @@ class Workspace:
     def rows(self, stage: Stage, subjects: Iterable[str]) -> Iterator[Row]:
         """The rows of a stage that reads facts or texts, with all it reads, in the order given."""
         read_keys = self._read_keys(stage)
-        for chunk in _chunks(subjects):
+        for chunk in portions(subjects, _QUERY_LIMIT):
             facts = {name: self._facts(read_key, chunk) for name, read_key in read_keys.items()}
             contents = self._texts(chunk) if stage.subject == "text" else {}
             for subject in chunk:
@@ -297,6 +299,14 @@ class Workspace:
             if isinstance(record, Failure)
             else Fact(record[0], {blob: self.blobs.path(digest) for blob, digest in record[1].items()})
             for subject, record in self.records(name)
+        }
+
+    def stored(self, stage_key: str, subjects: Sequence[str]) -> dict[str, tuple[str, str] | Failure]:
+        """The facts of some subjects as they are stored, data and digests of blobs as JSON; see `records`."""
+        query = f"SELECT id, data, blobs, reason, message, retry FROM fact WHERE key = ? AND id IN ({_marks(subjects)})"
+        return {
+            subject: Failure(reason, message, bool(retry)) if data is None else (data, blobs)
+            for subject, data, blobs, reason, message, retry in self._db.execute(query, (stage_key, *subjects))
         }
 
     def records(self, name: str) -> Iterator[tuple[str, tuple[dict[str, Any], dict[str, str]] | Failure]]:
@@ -332,28 +342,6 @@ class Workspace:
 
     def _blobs(self, column: str) -> dict[str, Path]:
         return {name: self.blobs.path(digest) for name, digest in json.loads(column).items()}
-
-    # --- dataset/ --------------------------------------------------------------------------------
-
-    def written(self) -> dict[str, Written]:
-        """The files of `dataset/` as last written, by name."""
-        rows = self._db.execute("SELECT name, id, digest, previous, bytes, mtime_ns FROM written")
-        return {row[0]: Written(*row) for row in rows}
-
-    def set_written(self, files: Iterable[Written]) -> None:
-        """Remember files of `dataset/`, in one transaction."""
-        rows = ((file.name, file.id, file.digest, file.previous, file.bytes, file.mtime_ns) for file in files)
-        with self._transaction():
-            self._db.executemany(
-                "INSERT OR REPLACE INTO written (name, id, digest, previous, bytes, mtime_ns)"
-                " VALUES (?, ?, ?, ?, ?, ?)",
-                rows,
-            )
-
-    def forget_written(self, names: Iterable[str]) -> None:
-        """Forget files of `dataset/`, in one transaction."""
-        with self._transaction():
-            self._db.executemany("DELETE FROM written WHERE name = ?", [(name,) for name in names])
 
     # --- settings --------------------------------------------------------------------------------
 
@@ -391,14 +379,3 @@ class Workspace:
 
 def _marks(subjects: Sequence[str]) -> str:
     return ", ".join("?" * len(subjects))
-
-
-def _chunks(subjects: Iterable[str]) -> Iterator[list[str]]:
-    chunk: list[str] = []
-    for subject in subjects:
-        chunk.append(subject)
-        if len(chunk) == _QUERY_LIMIT:
-            yield chunk
-            chunk = []
-    if chunk:
-        yield chunk

@@ -18,7 +18,7 @@ from capprep.errors import WorkspaceError
 from capprep.images.entries import Entry
 from capprep.images.files import revisit
 from capprep.run import Tally, run
-from capprep.run import run_sources as run_entries
+from capprep.run import run_sources as run_found
 from capprep.stage import Fact, Failure, Outcome, Reader, Row, Runtime, Stage, Value, key
 from capprep.workspace import Workspace
 
@@ -114,8 +114,9 @@ def put(folder: Path, contents: Sequence[str]) -> list[Path]:
 
 def run_sources(workspace: Workspace, stage: Stage, engine: object, paths: Sequence[Path], **options: int) -> Tally:
     """Over files as they now are."""
-    entries = [entry for path in paths for entry in revisit(str(path)) or [Entry(str(path))]]
-    return run_entries(workspace, stage, engine, entries, **options)  # type: ignore[arg-type]
+    workspace.sources.begin_search()
+    workspace.sources.find(entry for path in paths for entry in revisit(str(path)) or [Entry(str(path))])
+    return run_found(workspace, stage, engine, **options)  # type: ignore[arg-type]
 
 
 def compute(

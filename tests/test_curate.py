@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from capprep import curate as curating
 from capprep.candidates import CURATING, KEEP, NO, PIXELS, TEXT, YES, Candidate, LeftOut, Policy
-from capprep.curate import Curation, curate
+from capprep.curate import Group
 from capprep.facts import PICTURE, Appearance, PictureFact
 from capprep.images.duplicates import MIRROR, Fingerprint
 from capprep.images.screening import Measures
@@ -69,6 +70,32 @@ def candidate(
         fact,
         f"crop{number}",
         appearance=appearance(1000 + number if scene is None else scene, copy, mirrored),
+    )
+
+
+@dataclass(frozen=True)
+class Curation:
+    """What was chosen, by ids instead of places."""
+
+    kept: frozenset[str]
+    left_out: tuple[LeftOut, ...] = ()
+    groups: tuple[Group, ...] = ()
+    flaws: dict[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
+    sharper: dict[str, float] = field(default_factory=dict)
+    chosen: dict[str, str] = field(default_factory=dict)
+
+
+def curate(candidates: Sequence[Candidate], decisions: curating.Decisions, policy: Policy) -> Curation:
+    found = curating.curate(candidates, decisions, policy)
+    flaws = {each.id: found.flaws(place) for place, each in enumerate(candidates)}
+    sharper = {each.id: found.sharper(place) for place, each in enumerate(candidates)}
+    return Curation(
+        frozenset(candidates[place].id for place in found.places),
+        found.left_out,
+        found.groups,
+        {id_: flaw for id_, flaw in flaws.items() if flaw},
+        {id_: share for id_, share in sharper.items() if share is not None},
+        dict(found.chosen),
     )
 
 

@@ -65,14 +65,12 @@ def selection(workspace: Workspace, *texts: str | None) -> Selection:
 
 
 def adopt(workspace: Workspace, selection: Selection) -> dataset.Adopted:
-    return dataset.adopt(
-        workspace, dataset.look(workspace), {example.name: example.id for example in selection.examples}.get
-    )
+    return dataset.adopt(workspace, {example.name: example.id for example in selection.examples}.get)
 
 
 def refresh(workspace: Workspace, *texts: str | None) -> tuple[dataset.Adopted, dataset.Rendered]:
     adopted = adopt(workspace, selection(workspace, *texts))
-    return adopted, dataset.render(workspace, selection(workspace, *texts))
+    return adopted, dataset.render(workspace, selection(workspace, *texts).examples)
 
 
 def contents(workspace: Workspace) -> dict[str, bytes]:
@@ -248,7 +246,8 @@ def test_what_a_person_saves_while_we_write_is_neither_overwritten_nor_taken_for
     for moment, saved in ((save_first, b"saved in between"), (save_after, b"saved right after")):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(dataset, "write_atomically", moment)
-            dataset.render(workspace, selection(workspace, f"new for {saved!r}", "b"))
+            dataset.look(workspace)
+            dataset.render(workspace, selection(workspace, f"new for {saved!r}", "b").examples)
         assert path.read_bytes() == saved
         refresh(workspace, "newer", "b")
         assert path.read_bytes() == saved
@@ -263,7 +262,7 @@ def test_what_a_person_saves_just_before_it_is_taken_away_stays(workspace: Works
     now = selection(workspace)
     adopt(workspace, now)
     path.write_bytes(b"saved in between")
-    dataset.render(workspace, now)
+    dataset.render(workspace, now.examples)
     assert path.read_bytes() == b"saved in between"
     refresh(workspace)
     assert workspace.decisions()[("id0", TEXT)] == "saved in between"
@@ -310,8 +309,9 @@ def test_killed_during_any_write_the_next_run_completes_and_takes_nothing_for_an
 
         now = selection(workspace, *after)  # its blobs are written before the kill
         patch.setattr(dataset, "write_atomically", write)
+        dataset.look(workspace)
         with contextlib.suppress(Killed):
-            dataset.render(workspace, now)
+            dataset.render(workspace, now.examples)
         patch.undo()
         assert refresh(workspace, *after)[0] == dataset.Adopted()
         assert workspace.decisions() == {}

@@ -50,7 +50,7 @@ def workspace(tmp_path: Path):
 def test_every_picture_comes_once_with_all_its_files_and_its_facts(workspace: Workspace) -> None:
     put(workspace.root / "raw", "a copy.png", 1)
     ingest(workspace)
-    first, second = gather.candidates(workspace)
+    first, second = gather.Candidates(workspace)
     assert (first.name, first.sources) == ("00001-a_copy", ("raw/a copy.png", "raw/p1.png"))
     assert (second.number, second.part, second.sources) == (2, 0, ("raw/p0.png",))
     facts = workspace.facts(PICTURE)
@@ -64,8 +64,8 @@ def test_every_picture_comes_once_with_all_its_files_and_its_facts(workspace: Wo
 def test_looks_are_there_where_they_are_asked_for(workspace: Workspace) -> None:
     ingest(workspace)
     facts = workspace.facts(PICTURE)
-    for without, whole in zip(gather.candidates(workspace), gather.candidates(workspace, looks=True), strict=True):
-        stored = Appearance.from_json(facts[whole.id].data)
+    for without, whole in zip(gather.Candidates(workspace), gather.Candidates(workspace, looks=True), strict=True):
+        stored = Appearance.stored(json.dumps(facts[whole.id].data))
         assert whole.appearance == stored
         assert without.appearance is not None
         assert (without.appearance.pixels, without.appearance.words) == (stored.pixels, stored.words)
@@ -77,7 +77,7 @@ def test_what_failed_has_its_reason_and_what_could_not_be_opened_is_apart(worksp
     (raw / "broken.png").write_bytes(b"no picture")
     (raw / "empty.png").write_bytes(b"")
     ingest(workspace)
-    (broken,) = [each for each in gather.candidates(workspace) if each.picture is None]
+    (broken,) = [each for each in gather.Candidates(workspace) if each.picture is None]
     ((stage, reason, _),) = broken.failures
     assert (broken.sources, stage, reason) == (("raw/broken.png",), PICTURE, "not_image")
     (left,) = gather.unreadable(workspace)
@@ -86,27 +86,27 @@ def test_what_failed_has_its_reason_and_what_could_not_be_opened_is_apart(worksp
 
 def test_only_facts_that_hold_now_count(workspace: Workspace) -> None:
     ingest(workspace)
-    before = gather.candidates(workspace)
+    before = list(gather.Candidates(workspace))
     ingest(workspace, crop="top")
-    assert {each.picture.crop for each in gather.candidates(workspace) if each.picture} == {"top"}
+    assert {each.picture.crop for each in gather.Candidates(workspace) if each.picture} == {"top"}
     assert {each.picture.crop for each in before if each.picture} == {"auto"}
     assert ingest(workspace) == 0
-    assert gather.candidates(workspace) == before
+    assert list(gather.Candidates(workspace)) == before
     (workspace.root / "raw" / "p0.png").unlink()
     ingest(workspace)
-    assert gather.candidates(workspace) == before[1:]
+    assert list(gather.Candidates(workspace)) == before[1:]
 
 
 def test_a_part_has_an_id_of_its_own_and_a_given_box_does_not_change_the_pictures(workspace: Workspace) -> None:
     put(workspace.root / "raw", "wide.png", 7, (240, 80))
     ingest(workspace, policy={"split": True})
-    parts = [each for each in gather.candidates(workspace) if each.part]
+    parts = [each for each in gather.Candidates(workspace) if each.part]
     assert [each.name for each in parts] == [f"00003-wide-{n}" for n in range(1, len(parts) + 1)]
     assert len({each.id for each in parts}) == len(parts) > 1
-    one = gather.candidates(workspace)[0]
+    one = gather.Candidates(workspace)[0]
     pipeline.decide(workspace, [Decision("1", "crop", "[0.0, 0.0, 64.0, 64.0]"), Decision("1", TEXT, "mine")])
     pipeline.recut(workspace, LocalEngine())
-    cut = gather.candidates(workspace)[0]
+    cut = gather.Candidates(workspace)[0]
     assert (cut.id, cut.name, cut.part) == (one.id, one.name, 0)
     assert cut.picture is not None
     assert (cut.picture.box, cut.picture.crop) == ((0.0, 0.0, 64.0, 64.0), "given")
@@ -114,7 +114,7 @@ def test_a_part_has_an_id_of_its_own_and_a_given_box_does_not_change_the_picture
     assert cut_id(one.id, Cut((0, 0, 64, 64))) in workspace.facts(PICTURE)
     pipeline.decide(workspace, [Decision("1", "crop", None)])
     assert pipeline.recut(workspace, LocalEngine()).computed == 0
-    assert gather.candidates(workspace)[0] == one
+    assert gather.Candidates(workspace)[0] == one
 
 
 def test_a_decision_on_a_part_is_about_that_part_only(workspace: Workspace) -> None:
@@ -171,7 +171,7 @@ def test_tags_come_with_the_taggers_own_thresholds_and_what_was_too_low_to_be_st
 ) -> None:
     ingest(workspace)
     pipeline.caption(workspace, [Step(Tagger(answer), LocalEngine())])
-    for each in gather.candidates(workspace):
+    for each in gather.Candidates(workspace):
         assert each.tags == (TagScore("long_hair", "general", 0.9),)
         assert each.thresholds == Thresholds(0.3 if thresholds else 0.5, thresholds)
         assert each.beneath.get("general") == beneath

@@ -45,7 +45,8 @@ def selected(
     candidates: Sequence[Candidate], unreadable: Sequence[LeftOut], decisions: dict, policy: Policy
 ) -> Selection:
     curation = curate(candidates, decisions, policy)
-    return select(candidates, curation, unreadable, Judgements(), decisions, Wordings.of(candidates, policy))
+    chosen = [candidates[place] for place in curation.places]
+    return select(chosen, curation, unreadable, Judgements(), decisions, Wordings(policy)).held()
 
 
 def chosen(*candidates: Candidate, policy: Policy | None = None, decisions: dict | None = None):
@@ -53,7 +54,7 @@ def chosen(*candidates: Candidate, policy: Policy | None = None, decisions: dict
 
 
 def words_of(one: Candidate, decisions: dict, **policy: object) -> Words:
-    return Wordings.of([one], Policy(**policy)).words_of(one, decisions)  # type: ignore[arg-type]
+    return Wordings(Policy(**policy)).words_of(one, decisions)  # type: ignore[arg-type]
 
 
 def test_the_text_is_the_caption_then_the_tags_over_the_threshold() -> None:
@@ -174,7 +175,7 @@ def test_names_are_safe_unique_and_short_whatever_the_source_is_called(stem: str
 
 
 def known(candidates: Sequence[Candidate], decisions: dict, **policy: object) -> list[str]:
-    wordings = Wordings.of(candidates, Policy(**policy))  # type: ignore[arg-type]
+    wordings = Wordings(Policy(**policy))  # type: ignore[arg-type]
     return vocabulary(candidates, decisions, wordings)
 
 
@@ -202,7 +203,7 @@ def test_agreement_judges_what_is_written_and_leaves_out_pictures_without_a_vect
         for n in range(12)
     ]
     vectors = {"cat": axis[1], "dog": axis[0], "hat": axis[2], **{f"picture {n}": axis[n % 2] for n in range(12)}}
-    wordings = Wordings.of([*pictures, candidate(99)], Policy())
+    wordings = Wordings(Policy())
     judgements = judge([*pictures, candidate(99)], {}, vectors, wordings)
     assert {name: verdict.state for name, verdict in judgements.tags.items()} == {
         "cat": "supported",
@@ -231,7 +232,7 @@ def drawn(oracle) -> list[Candidate]:
 
 def verdicts(oracle, pictures: list[Candidate], decisions: dict[tuple[str, str], str]) -> Judgements:
     vectors = {text: oracle(text) for text in known(pictures, decisions)}
-    return judge(pictures, decisions, vectors, Wordings.of(pictures, Policy()))
+    return judge(pictures, decisions, vectors, Wordings(Policy()))
 
 
 def test_exchanged_texts_are_weak_and_all_others_supported(oracle) -> None:
@@ -265,6 +266,6 @@ def test_a_text_without_a_vector_gets_no_verdict_and_is_not_judged_as_the_models
     pictures = drawn(oracle)
     vectors = {text: oracle(text) for text in known(pictures, {})}
     decisions = {("id3", TEXT): "words that nobody has read, dragon"}
-    judged = judge(pictures, decisions, vectors, Wordings.of(pictures, Policy()))
+    judged = judge(pictures, decisions, vectors, Wordings(Policy()))
     assert set(judged.captions) == {f"id{n}" for n in range(20)} - {"id3"}
     assert "dragon" not in judged.tags

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from capprep.candidates import TEXT, Candidate, Policy
-from capprep.curate import Curation
+from capprep.curate import curate
 from capprep.errors import ConfigError
 from capprep.facts import PictureFact, TagScore
 from capprep.models import clip_tokens
@@ -48,8 +48,8 @@ def candidate(number: int = 1, **changes: object) -> Candidate:
 
 def example(one: Candidate, decisions: dict | None = None, *, count: bool = False, **policy: object) -> Example:
     encode = clip_tokens.encoder() if count or policy.get("budget") else None
-    wordings = Wordings.of([one], Policy(**policy), encode)  # type: ignore[arg-type]
-    curation = Curation(frozenset({one.id}))
+    wordings = Wordings(Policy(**policy), encode)  # type: ignore[arg-type]
+    curation = curate([one], {}, wordings.policy)
     (made,) = select([one], curation, [], Judgements(), decisions or {}, wordings).examples
     return made
 
@@ -120,8 +120,8 @@ def test_a_caption_that_the_form_has_no_place_for_is_said_and_is_not_judged() ->
 @pytest.mark.parametrize("trigger", ["zwx", "zwx (x), art", "[name]", "a trigger of many words"])
 def test_the_trigger_is_neither_the_sentence_nor_a_tag_of_a_persons_text(trigger: str) -> None:
     one, policy = candidate(), Policy(trigger=trigger)
-    wordings = Wordings.of([one], policy)
-    written = wordings.by_id["id1"].text or ""
+    wordings = Wordings(policy)
+    written = wordings.of(one).text or ""
     assert written.count(",") == 4 + trigger.count(",")
     edited = written.replace("long hair", "short hair")
     words = wordings.words_of(one, {("id1", TEXT): edited})
@@ -131,8 +131,8 @@ def test_the_trigger_is_neither_the_sentence_nor_a_tag_of_a_persons_text(trigger
 
 def test_a_templates_own_words_are_neither_but_a_part_with_the_caption_is_the_sentence() -> None:
     one, policy = candidate(), Policy(merge="art of the {trigger} school, a photo of {caption}, {tags}", trigger="zwx")
-    wordings = Wordings.of([one], policy)
-    text = wordings.by_id["id1"].text or ""
+    wordings = Wordings(policy)
+    text = wordings.of(one).text or ""
     assert text == "art of the zwx school, a photo of a cat sitting, 1girl, long hair, hat"
     assert wordings.words_of(one, {}).caption == "a cat sitting"
     words = wordings.words_of(one, {("id1", TEXT): text})
@@ -141,14 +141,17 @@ def test_a_templates_own_words_are_neither_but_a_part_with_the_caption_is_the_se
 
 def test_the_vocabulary_knows_an_aliass_target_whatever_the_threshold_and_what_it_stands_for() -> None:
     one = candidate()
-    wordings = Wordings.of([one], Policy(alias="saber (fate) = altria", booru_threshold="0.9"))
+    wordings = Wordings(Policy(alias="saber (fate) = altria", booru_threshold="0.9"))
     assert {"altria", "saber (fate)", "hat"} <= set(vocabulary([one], {}, wordings))
 
 
 def test_rules_that_are_about_no_tag_of_any_picture_are_known() -> None:
     pictures = [candidate(1), candidate(2, tags=(TagScore("cat_ears", "general", 0.9),)), candidate(3, tags=None)]
     policy = Policy(blacklist="long hair, lnog hair", alias="cat_ears = ears, dog_ears = ears")
-    assert [rule.text for rule in Wordings.of(pictures, policy).unmatched] == ["dog_ears = ears", "lnog hair"]
+    wordings = Wordings(policy)
+    for each in pictures:
+        wordings.of(each)
+    assert [rule.text for rule in wordings.unmatched] == ["dog_ears = ears", "lnog hair"]
 
 
 def test_what_lies_behind_the_first_tokens_is_remarked_whoever_wrote_it() -> None:
@@ -178,4 +181,4 @@ def test_a_budget_drops_the_least_probable_tags_and_says_so() -> None:
 
 def test_options_that_do_not_go_together_are_refused() -> None:
     with pytest.raises(ConfigError, match="concept"):
-        Wordings.of([], Policy(preset="concept"))
+        Wordings(Policy(preset="concept"))

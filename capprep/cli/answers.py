@@ -16,6 +16,7 @@ from capprep.errors import EXIT_DONE, EXIT_SOME_FAILED
 from capprep.pipeline import Refreshed, Step
 from capprep.run import Tally
 from capprep.select import Example, Selection
+from capprep.summary import Summary
 from capprep.workspace import Workspace
 
 NOTICES = "capprep.notices"
@@ -53,21 +54,22 @@ def left_out_lines(left_out: Sequence[LeftOut], *, all_of_them: bool = False) ->
     return lines
 
 
-def curation_lines(selection: Selection) -> list[str]:
+def curation_lines(refreshed: Refreshed) -> list[str]:
     """What was not chosen, and what a person should look at."""
+    summary = refreshed.summary
     lines = []
     reasons: dict[str, list[str]] = {}
-    for left in selection.left_out:
+    for left in refreshed.selection.left_out:
         if left.stage == SELECT:
             reasons.setdefault(left.reason, []).append(left.name)
     for reason, names in reasons.items():
         lines.append(f"{_not_chosen(reason, len(names))}: {shortened(names)}")
     if reasons:
         lines.append("to have one of them anyway: capprep select --include NAME")
-    flawed = [f"{example.name} ({example.flaws[0]})" for example in selection.examples if example.flaws]
+    flawed = [f"{name} ({flaws[0]})" for name, flaws in summary.flaws.items()]
     if flawed:
         lines.append(f"{plural(len(flawed), 'picture')} to look at: {shortened(flawed)}")
-    enlarged = [f"{e.name} {1 / e.picture.scale:.2f}x" for e in selection.examples if e.picture.scale < 1]
+    enlarged = [f"{name} {factor:.2f}x" for name, factor in summary.enlarged.items()]
     if enlarged:
         lines.append(f"enlarged, so less sharp than they could be: {shortened(enlarged)}")
     return lines
@@ -109,7 +111,7 @@ def dataset_lines(refreshed: Refreshed) -> list[str]:
 def unmatched_lines(selection: Selection) -> list[str]:
     """The rules that were about no tag at all, option by option: mistyped, or not needed."""
     rules: dict[str, list[str]] = {}
-    for rule in selection.unmatched:
+    for rule in selection.find_unmatched():
         rules.setdefault(rule.option, []).append(rule.text)
     return [
         f"--{option.replace('_', '-')}: no picture has a tag for {shortened(texts)}" for option, texts in rules.items()
@@ -122,13 +124,10 @@ def shortened(names: Sequence[str]) -> str:
     return ", ".join(map(printable, names[:SHOWN])) + more
 
 
-def verdict_counts(selection: Selection) -> dict[str, Any]:
+def verdict_counts(summary: Summary) -> dict[str, Any]:
     """How many written tags, and under "captions" how many captions, the pictures support, contradict, or neither."""
-    tags = {tag.text: tag.verdict for example in selection.examples for tag in example.tags if tag.kept}
-    captions = _counts(example.caption_verdict for example in selection.examples)
-    return {"tags": sum(verdict is not None for verdict in tags.values()), **_counts(tags.values())} | {
-        "captions": captions
-    }
+    judged = sum(verdict is not None for verdict in summary.tags.values())
+    return {"tags": judged, **_counts(summary.tags.values()), "captions": _counts(summary.captions)}
 
 
 def _counts(verdicts: Iterable[Verdict | None]) -> dict[str, int]:
@@ -161,16 +160,16 @@ def _by_hand(example: Example) -> dict[str, Any]:
 
 def selection_data(refreshed: Refreshed) -> dict[str, Any]:
     """The selection as JSON data."""
-    selection = refreshed.selection
+    selection, summary = refreshed.selection, refreshed.summary
     return {
-        "pictures": len(selection.examples),
+        "pictures": summary.pictures,
         "left_out": [left.to_json() for left in selection.left_out],
-        "texts": sum(example.text is not None for example in selection.examples),
+        "texts": summary.texts,
         "edited_by_hand": list(refreshed.adopted.edited),
-        "written_by_hand": [_by_hand(example) for example in selection.examples if example.edited],
+        "written_by_hand": [_by_hand(example) for example in summary.by_hand],
         "duplicates": [asdict(group) for group in selection.groups],
-        "flaws": {example.name: list(example.flaws) for example in selection.examples if example.flaws},
-        "chosen": {example.name: example.chosen for example in selection.examples if example.chosen},
+        "flaws": summary.flaws,
+        "chosen": summary.chosen,
         "dataset": asdict(refreshed.rendered),
     }
 
@@ -201,15 +200,14 @@ def answer_words(
     session: Session, workspace: Workspace, steps: Sequence[Step], tallies: Mapping[str, Tally], refreshed: Refreshed
 ) -> None:
     """Say what captioning or scoring came to, and end with the right status."""
-    selection = refreshed.selection
-    counts = verdict_counts(selection)
-    written = sum(example.text is not None for example in selection.examples)
+    selection, summary = refreshed.selection, refreshed.summary
+    counts = verdict_counts(summary)
     stages = {step.stage.name for step in steps}
     lost = [left for left in selection.left_out if left.stage in stages or left.reason == "not_read"]
-    pictures = plural(len(selection.examples), "picture")
+    pictures = plural(summary.pictures, "picture")
     lines = [
         *notice_lines(session),
-        f"{plural(written, 'text')} for {pictures} in {shown_path(workspace.dataset)}/",
+        f"{plural(summary.texts, 'text')} for {pictures} in {shown_path(workspace.dataset)}/",
     ]
     lines += [work_line(step, tallies[step.stage.name]) for step in steps]
     lines += [_counts_line("caption", counts["captions"])] if any(counts["captions"].values()) else []
@@ -223,8 +221,8 @@ def answer_words(
         for step, tally in ((step, tallies[step.stage.name]) for step in steps)
     }
     texts = {
-        "remarks": {example.name: list(example.remarks) for example in selection.examples if example.remarks},
-        "unmatched_rules": [asdict(rule) for rule in selection.unmatched],
+        "remarks": summary.remarks,
+        "unmatched_rules": [asdict(rule) for rule in selection.find_unmatched()],
         "notice": session.profile.notice,
     }
     session.answer("\n".join(lines), {**selection_data(refreshed), "stages": work, "verdicts": counts, **texts})

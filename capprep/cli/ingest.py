@@ -113,7 +113,7 @@ def _engine(name: str, runtime: Runtime, jobs: int) -> Engine:
 
 def _lines(workspace: Workspace, size: int, refreshed: pipeline.Refreshed, tally: Tally, dry_run: bool) -> list[str]:
     selection = refreshed.selection
-    pictures = plural(len(selection.examples), "picture")
+    pictures = plural(refreshed.summary.pictures, "picture")
     # over a few pictures it would be the time it takes to start
     rate = f", {tally.computed / tally.seconds:.0f}/s" if tally.computed >= RATED and tally.seconds else ""
     read = f"({tally.computed} read now{rate}, {tally.known} known before)"
@@ -126,9 +126,9 @@ def _lines(workspace: Workspace, size: int, refreshed: pipeline.Refreshed, tally
         ]
     else:
         lines = [f"{pictures} of {size}x{size} in {where}/  {read}"]
-    lines += curation_lines(selection)
+    lines += curation_lines(refreshed)
     lines += dataset_lines(refreshed)
     lines += left_out_lines([left for left in selection.left_out if left.stage in ("source", Picture.name)])
-    if selection.examples and not dry_run:
+    if refreshed.summary.pictures and not dry_run:
         lines.append("next: capprep caption --blip --booru")
     return lines

@@ -60,13 +60,13 @@ def review(session: Session, destination: Path | None, served: bool, decisions: 
     destination = destination or session.root / "report.html"
     made, refreshed = _report(session)
     report.write(made, destination)
-    examples, left_out = refreshed.selection.examples, refreshed.selection.left_out
+    summary, left_out = refreshed.summary, refreshed.selection.left_out
     size = destination.stat().st_size
     text = (
-        f"{shown_path(destination.absolute())}: {plural(len(examples), 'picture')}, {len(left_out)} left out,"
+        f"{shown_path(destination.absolute())}: {plural(summary.pictures, 'picture')}, {len(left_out)} left out,"
         f" {size / 1e6:.1f} MB\nopen it in a browser; next: capprep train"
     )
-    counts = verdict_counts(refreshed.selection)
+    counts = verdict_counts(summary)
     data = {**selection_data(refreshed), "report": str(destination.absolute()), "bytes": size, "verdicts": counts}
     session.answer(text, data)
 
@@ -90,7 +90,7 @@ def _report(session: Session) -> tuple[Report, pipeline.Refreshed]:
 
     with session.workspace() as workspace:
         refreshed = pipeline.refresh(workspace, count=True)
-        selection = refreshed.selection
+        selection = refreshed.selection.held()
         squares = [example.crop for example in selection.training] + [item.crop for item in selection.left_out]
         left = left_out_counts(selection.left_out)
         if not selection.examples and not selection.left_out:

@@ -37,13 +37,13 @@ def select(
     with session.workspace() as workspace:
         pipeline.decide(workspace, decided)
         refreshed = pipeline.refresh(workspace, policy)
-        selection = refreshed.selection
-        lines = [f"{plural(len(selection.examples), 'picture')} in {shown_path(workspace.dataset)}/"]
-        lines += [f"  {example.name}: {example.chosen}" for example in selection.examples if example.chosen]
-        lines += curation_lines(selection)
+        summary = refreshed.summary
+        lines = [f"{plural(summary.pictures, 'picture')} in {shown_path(workspace.dataset)}/"]
+        lines += [f"  {name}: {reason}" for name, reason in summary.chosen.items()]
+        lines += curation_lines(refreshed)
         lines += dataset_lines(refreshed)
-        lines += left_out_lines([left for left in selection.left_out if left.reason == "too_small"])
-        silent = sum(example.text is None for example in selection.examples)
-        if silent and silent < len(selection.examples):
+        lines += left_out_lines([left for left in refreshed.selection.left_out if left.reason == "too_small"])
+        silent = summary.pictures - summary.texts
+        if silent and summary.texts:
             lines.append(f"{plural(silent, 'picture')} without words yet: capprep caption --blip --booru")
         session.answer("\n".join(lines), selection_data(refreshed))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -211,14 +211,13 @@ class Vocabulary:
         """The rule of a field about a tag."""
         return self.listed.get(name, {}).get(key)
 
-    def unmatched(self, matched: Iterable[frozenset[Rule]]) -> tuple[Rule, ...]:
+    def unmatched(self, matched: Set[Rule]) -> tuple[Rule, ...]:
         """The rules that were about no tag of any picture: mistyped, or not needed.
 
         Args:
-            matched: `Text.matched` of all pictures.
+            matched: `Text.matched` of all pictures together.
         """
-        seen = frozenset[Rule]().union(*matched)
-        return tuple(rule for rule in self.rules if rule not in seen)
+        return tuple(rule for rule in self.rules if rule not in matched)
 
 
 def _check(rules: TextRules) -> None:

@@ -1,4 +1,4 @@
-"""Duplicates: fingerprints of pictures, all pairs that lie near each other, groups of them, and which one to keep.
+"""Duplicates: fingerprints of pictures, all pairs that lie near each other, and groups of them.
 
 The fingerprint is a perceptual hash by the signs of a discrete cosine transform, as phash is (Zauner 2010), with three
 changes. The picture is multiplied by a sine window before the transform, so that what a crop cuts off or a watermark
@@ -11,7 +11,7 @@ therefore not those of the package imagehash.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
@@ -46,6 +46,9 @@ _BUCKET = 1024
 
 _FEW = 1024
 """Of so few hashes comparing all with all is faster than sorting them by bands."""
+
+_SPARE = 5
+"""Bits by which the table of keys that are there is longer than the list of them."""
 
 _CHUNK = 1 << 19
 """Pairs confirmed in one go; it bounds the memory."""
@@ -241,13 +244,11 @@ def _joined(key_U: Indices, width: int, errors: int, flip: int) -> Iterator[tupl
         errors: As above.
         flip: As above.
     """
-    # in place, and as small as can be: these two are most of the memory that a comparison takes
-    start_K = np.zeros((1 << width) + 1, np.uint16 if len(key_U) <= np.iinfo(np.uint16).max else np.int32)
-    present_K = np.zeros(1 << width, np.bool_)
-    keys, counts = np.unique(key_U, return_counts=True)
-    start_K[keys + 1] = counts
-    np.cumsum(start_K, out=start_K)
-    present_K[keys] = True
+    # of few keys the leading bits tell which cannot be there; a table of all would be most of the memory
+    low = max(0, width - len(key_U).bit_length() - _SPARE)
+    present_K = np.zeros(1 << width - low, np.bool_)
+    present_K[key_U >> low] = True
+    ranges = _ranges(key_U, width, by_table=not low)
     by_top: dict[int, list[int]] = {}
     for size in range(errors + 1):
         for places in combinations(range(width), size):
@@ -256,7 +257,8 @@ def _joined(key_U: Indices, width: int, errors: int, flip: int) -> Iterator[tupl
     for top, changes in by_top.items():
         if top == 0:
             place_U = np.arange(len(key_U))
-            following_U = np.minimum(start_K[key_U + 1].astype(np.int64) - place_U - 1, _BUCKET)
+            _, stop_U = ranges(key_U)
+            following_U = np.minimum(stop_U - place_U - 1, _BUCKET)
             yield from _rounds(place_U, place_U + 1, following_U)
             continue
         # of the two keys of a pair one has the highest bit of the change
@@ -265,11 +267,27 @@ def _joined(key_U: Indices, width: int, errors: int, flip: int) -> Iterator[tupl
         for change in changes:
             wanted = lower_keys ^ change
             # `take` is twice as fast as an index in brackets
-            hit = np.flatnonzero(present_K.take(wanted))
-            wanted = wanted.take(hit)
-            start_P = start_K.take(wanted).astype(np.int64)
-            count_P = np.minimum(start_K.take(wanted + 1).astype(np.int64) - start_P, _BUCKET)
-            yield from _rounds(lower.take(hit), start_P, count_P)
+            hit = np.flatnonzero(present_K.take(wanted >> low if low else wanted))
+            start_P, stop_P = ranges(wanted.take(hit))
+            yield from _rounds(lower.take(hit), start_P, np.minimum(stop_P - start_P, _BUCKET))
+
+
+def _ranges(key_U: Indices, width: int, *, by_table: bool) -> Callable[[Indices], tuple[Indices, Indices]]:
+    """What gives the places at which given keys begin and end in a sorted list.
+
+    Args:
+        key_U: Sorted, below 2 ** width.
+        width: Bits of a key.
+        by_table: By a table of all possible keys: ten times as fast as a search.
+    """
+    if not by_table:
+        return lambda wanted: (np.searchsorted(key_U, wanted, "left"), np.searchsorted(key_U, wanted, "right"))
+    # in place, and as small as can be: most of the memory that a comparison takes
+    start_K = np.zeros((1 << width) + 1, np.uint16 if len(key_U) <= np.iinfo(np.uint16).max else np.int32)
+    keys, counts = np.unique(key_U, return_counts=True)
+    start_K[keys + 1] = counts
+    np.cumsum(start_K, out=start_K)
+    return lambda wanted: (start_K.take(wanted).astype(np.int64), start_K.take(wanted + 1).astype(np.int64))
 
 
 def _rounds(owner_P: Indices, first_P: Indices, count_P: Indices) -> Iterator[tuple[Indices, Indices]]:
@@ -378,53 +396,3 @@ def groups(found: Pairs) -> list[list[int]]:
     for number, group in zip(numbers.tolist(), label.tolist(), strict=True):
         members.setdefault(group, []).append(number)
     return list(members.values())
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """What is known of a picture that may be kept for its duplicates.
-
-    Attributes:
-        pixels: Width times height of what becomes of it, in pixels of the source.
-        sharpness: See `screening.Measures`.
-        blockiness: See `screening.Measures`.
-    """
-
-    pixels: float
-    sharpness: float
-    blockiness: float
-
-
-def keeper(group: Sequence[int], candidates: Sequence[Candidate]) -> tuple[int, str]:
-    """Which picture of a group to keep, and why.
-
-    Those more than a tenth smaller than the largest are out; of the rest those less sharp than the sharpest by more
-    than 0.02; then those with more JPEG blocks than the cleanest by more than 0.05; then the first one stays. The
-    margins keep what is only measured differently from deciding.
-
-    Args:
-        group: Numbers of pictures, at least one, in the order in which they arrived.
-        candidates: Of all pictures, by number.
-
-    Returns:
-        The picture's number, and the reason in words: "it is the sharpest of the 2 that are largest".
-    """
-    rules = (
-        ("largest", [candidates[k].pixels for k in group], 0.1 * max(candidates[k].pixels for k in group)),
-        ("sharpest", [candidates[k].sharpness for k in group], 0.02),
-        ("least damaged by JPEG", [-candidates[k].blockiness for k in group], 0.05),
-    )
-    left, reason = list(range(len(group))), ""
-    for name, values, margin in rules:
-        best = max(values[k] for k in left)
-        stay = [k for k in left if values[k] >= best - margin]
-        if len(stay) < len(left):
-            among = f"of {len(group)}" if not reason else f"of the {len(left)} that are {reason}"
-            sentence = f"it is the {name} {among}"
-            if len(stay) == 1:
-                return group[stay[0]], sentence
-            reason = name
-        left = stay
-    if not reason:
-        return group[left[0]], f"all {len(group)} are alike and it came first"
-    return group[left[0]], f"it is one of the {len(left)} {reason} and came first of them"

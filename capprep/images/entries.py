@@ -49,7 +49,12 @@ class Entry:
 def split(key: Key) -> tuple[str, str]:
     """The path and the name in the archive that an entry's key stands for."""
     path, _, member = key.partition(b"\0")
-    return os.fsdecode(path), member.decode("utf-8", "surrogateescape")
+    return os.fsdecode(path), decoded(member)
+
+
+def decoded(member: Key) -> str:
+    """A name in an archive as `Entry.member` has it."""
+    return member.decode("utf-8", "surrogateescape")
 
 
 def is_picture(name: str) -> bool:

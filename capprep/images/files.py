@@ -50,7 +50,7 @@ _KINDS = {
 _READ_ONLY = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
 
 
-def scan(places: Iterable[Path], skip: Iterable[Path] = (), *, recursive: bool = True) -> list[Entry]:
+def scan(places: Iterable[Path], skip: Iterable[Path] = (), *, recursive: bool = True) -> Iterator[Entry]:
     """The pictures under some folders, in archives there, and the files named themselves.
 
     In a folder a suffix decides what is a picture or an archive, and hidden names are passed over; a file named by
@@ -63,13 +63,12 @@ def scan(places: Iterable[Path], skip: Iterable[Path] = (), *, recursive: bool =
         recursive: Look into folders within folders; archives are always listed as a whole.
 
     Returns:
-        Each once, sorted by path, those of an archive as they lie in it.
+        In whatever order they are found, a file to which several ways lead several times.
 
     Raises:
         DatasetError: A place does not exist.
     """
     skipped = frozenset(os.path.realpath(folder) for folder in skip)
-    found: list[Entry] = []
     for place in places:
         top = os.path.realpath(place)
         if any(_within(top, folder) for folder in skipped):
@@ -77,14 +76,7 @@ def scan(places: Iterable[Path], skip: Iterable[Path] = (), *, recursive: bool =
                 f"{place} is where capprep keeps its own work", "name the folder that holds your own pictures"
             )
         status = _place_status(place, top)
-        search = _Search(top, skipped, recursive)
-        found.extend(search.entries() if stat.S_ISDIR(status.st_mode) else _of_file(top, status))
-    # of one found twice, that which can be read
-    found.sort(key=lambda entry: (*entry.order, bool(entry.reason)))
-    unique: dict[bytes, Entry] = {}
-    for entry in found:
-        unique.setdefault(entry.key, entry)
-    return list(unique.values())
+        yield from _Search(top, skipped, recursive).entries() if stat.S_ISDIR(status.st_mode) else _of_file(top, status)
 
 
 def revisit(path: str) -> list[Entry]:

@@ -9,9 +9,10 @@ import zipfile
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from capprep.images import files
 from capprep.images.files import Entry, Opener
 from capprep.images.unusable import Unusable
+
+from .searching import scan
 
 Contents = Mapping[str, bytes] | Iterable[tuple[str, bytes]]
 
@@ -70,7 +71,7 @@ def outcome(opener: Opener, entry: Entry) -> bytes | str:
 
 def outcomes(place: Path) -> dict[str, bytes | str]:
     """What a scan finds and reads, by the name in the archive; the archive itself by its own name."""
-    entries = files.scan([place])
+    entries = scan([place])
     with Opener() as opener:
         read = {entry.member or Path(entry.path).name: outcome(opener, entry) for entry in entries}
     assert len(read) == len(entries)

@@ -21,6 +21,7 @@ from capprep.images.files import Opener
 from capprep.images.unusable import Unusable
 
 from .archiving import KINDS, noise, outcomes, packed, tarred, zipped
+from .searching import scan
 
 EVERY_KIND = pytest.mark.parametrize("kind", KINDS)
 EVERY_TAR = pytest.mark.parametrize("kind", ["gnu", "pax", "gzip", "bzip2"])
@@ -36,7 +37,7 @@ def test_pictures_are_found_and_read_in_place_and_nothing_else(tmp_path: Path, k
     )
     place = packed(tmp_path, kind, {**others, **pictures})
     assert outcomes(place) == {**pictures, "e.png": "empty"}
-    assert files.scan([tmp_path]) == files.scan([place])
+    assert scan([tmp_path]) == scan([place])
     assert list(tmp_path.iterdir()) == [place]
 
 
@@ -46,9 +47,9 @@ def test_pictures_come_in_the_order_in_which_they_lie_in_the_archive(tmp_path: P
     (tmp_path / "a.png").write_bytes(b"before")
     (tmp_path / "z.png").write_bytes(b"after")
     place = packed(tmp_path, kind, [(name, name.encode()) for name in names])
-    entries = files.scan([tmp_path])
+    entries = scan([tmp_path])
     assert [entry.member for entry in entries] == ["", *names, ""]
-    assert sorted(files.scan([tmp_path / "z.png", place, tmp_path / "a.png"]), key=lambda entry: entry.order) == entries
+    assert sorted(scan([tmp_path / "z.png", place, tmp_path / "a.png"]), key=lambda entry: entry.order) == entries
 
 
 SAFE_NAMES = st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_size=150)
@@ -72,7 +73,7 @@ def test_any_names_and_contents_are_read_as_they_were_packed(kind: str, contents
 def test_names_in_a_tar_may_be_any_bytes(tmp_path: Path, kind: str) -> None:
     name = b"\xff\xfe" + b"n" * 120 + b"\n.png"
     place = packed(tmp_path, kind, {os.fsdecode(name): b"content"})
-    (entry,) = files.scan([place])
+    (entry,) = scan([place])
     assert entry.key == os.fsencode(place) + b"\0" + name
     assert outcomes(place) == {os.fsdecode(name): b"content"}
 
@@ -118,7 +119,7 @@ def test_links_to_archives_follow_the_rule_for_pictures(tmp_path: Path) -> None:
     packed(tmp_path, "gnu", {"a.png": b"1"})
     (tmp_path / "raw" / "link.tar").symlink_to("../archive.tar")
     assert outcomes(tmp_path / "raw") == {"link.tar": "outside"}
-    assert {Path(entry.path).name for entry in files.scan([tmp_path])} == {"archive.tar", "link.tar"}
+    assert {Path(entry.path).name for entry in scan([tmp_path])} == {"archive.tar", "link.tar"}
     assert [entry.member for entry in files.revisit(str(tmp_path / "archive.tar"))] == ["a.png"]
 
 
@@ -178,7 +179,7 @@ def test_a_file_packed_with_holes_is_refused_and_those_after_it_are_read(tmp_pat
 @EVERY_KIND
 def test_reading_in_order_opens_an_archive_once(tmp_path: Path, kind: str) -> None:
     place = packed(tmp_path, kind, {f"{number}.png": noise(number) for number in range(50)})
-    entries = files.scan([place])
+    entries = scan([place])
     with Opener() as opener:
         first = opener.read(entries[0])
         place.unlink()
@@ -192,7 +193,7 @@ def test_reading_in_order_unpacks_an_archive_once(tmp_path: Path) -> None:
 
     place = packed(tmp_path, "gzip", {f"{number}.png": noise(number, 50_000) for number in range(40)})
     before = bytes_read()
-    entries = files.scan([place])
+    entries = scan([place])
     with Opener() as opener:
         for entry in entries:
             opener.read(entry)
@@ -208,7 +209,7 @@ def test_pictures_are_read_in_any_order_and_from_many_archives(tmp_path: Path, k
         contents = {f"{index}.png": noise(10 * number + index) for index in range(5)}
         place = packed(folder, kind, contents)
         expected.update({(str(place), name): content for name, content in contents.items()})
-    entries = files.scan([tmp_path])
+    entries = scan([tmp_path])
     random.Random(1).shuffle(entries)
     with Opener() as opener:
         assert {(entry.path, entry.member): opener.read(entry) for entry in entries} == expected
@@ -218,7 +219,7 @@ def test_pictures_are_read_in_any_order_and_from_many_archives(tmp_path: Path, k
 def test_an_archive_that_changed_after_it_was_listed_is_not_read(tmp_path: Path, kind: str) -> None:
     place = packed(tmp_path, kind, {"a.png": b"one", "b.png": b"two"})
     os.utime(place, ns=(0, 10**18))
-    entries = files.scan([place])
+    entries = scan([place])
     packed(tmp_path, kind, {"a.png": b"new", "b.png": b"tow"})
     for entry in entries:
         with Opener() as opener, pytest.raises(Unusable, match="changed") as caught:
@@ -228,15 +229,15 @@ def test_an_archive_that_changed_after_it_was_listed_is_not_read(tmp_path: Path,
 
 @EVERY_KIND
 def test_other_content_of_the_same_size_and_date_has_another_stamp(tmp_path: Path, kind: str) -> None:
-    (before,) = files.scan([packed(tmp_path, kind, {"a.png": b"one"})])
-    (after,) = files.scan([packed(tmp_path, kind, {"a.png": b"two"})])
+    (before,) = scan([packed(tmp_path, kind, {"a.png": b"one"})])
+    (after,) = scan([packed(tmp_path, kind, {"a.png": b"two"})])
     assert (before.key, before.bytes) == (after.key, after.bytes)
     assert before.stamp != after.stamp
 
 
 def test_a_picture_in_a_zip_keeps_its_stamp_where_only_others_change(tmp_path: Path) -> None:
-    (before,) = files.scan([packed(tmp_path, "deflated", {"a.png": b"one"})])
-    after, _ = files.scan([packed(tmp_path, "deflated", {"a.png": b"one", "b.png": b"two"})])
+    (before,) = scan([packed(tmp_path, "deflated", {"a.png": b"one"})])
+    after, _ = scan([packed(tmp_path, "deflated", {"a.png": b"one", "b.png": b"two"})])
     assert before == after
 
 
@@ -246,6 +247,6 @@ def test_stamps_fit_the_integers_of_a_database(tmp_path: Path, field: bytes) -> 
     start = content.index(b"PK\1\2")
     content[start + 12 : start + 20] = 2 * field  # time, date and CRC
     (tmp_path / "a.zip").write_bytes(content)
-    (entry,) = files.scan([tmp_path])
+    (entry,) = scan([tmp_path])
     assert 0 <= entry.stamp < 1 << 63
     assert outcomes(tmp_path) == {"a.png": "corrupt"}

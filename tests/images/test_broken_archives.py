@@ -20,6 +20,7 @@ from capprep.images import archives, files
 from capprep.images.files import Opener
 
 from .archiving import KINDS, noise, outcome, outcomes, packed, tarred, zipped
+from .searching import scan
 
 EVERY_KIND = pytest.mark.parametrize("kind", KINDS)
 EVERY_TAR = pytest.mark.parametrize("kind", ["gnu", "pax", "gzip", "bzip2"])
@@ -64,7 +65,7 @@ def test_sizes_fit_the_integers_of_a_database(tmp_path: Path) -> None:
     last = bytearray(content[end:])
     struct.pack_into("<I", last, 12, len(entry))
     (tmp_path / "a.zip").write_bytes(content[:start] + entry + last)
-    (found,) = files.scan([tmp_path])
+    (found,) = scan([tmp_path])
     assert 1 << 40 < found.bytes < 1 << 63
     assert outcomes(tmp_path) == {"a.png": "too_large"}
 
@@ -155,7 +156,7 @@ def test_a_picture_that_cannot_be_unpacked_costs_none_before_it(tmp_path: Path) 
     content = bz2.compress(tarred(pictures)[: 6 * 4 * 512 + 2 * 512])  # it ends with the last picture
     place = tmp_path / "a.tbz2"
     place.write_bytes(content)
-    entries = [entry for entry in files.scan([place]) if entry.member]
+    entries = [entry for entry in scan([place]) if entry.member]
     status = place.stat()
     # the check sum at the end, damaged after the archive was listed
     place.write_bytes(content[:-3] + bytes([content[-3] ^ 1]) + content[-2:])

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from capprep.errors import ConfigError
 from capprep.images import duplicates
-from capprep.images.duplicates import Candidate, Fingerprint, fingerprint, groups, keeper, near, pairs, pixel_digest
+from capprep.images.duplicates import Fingerprint, fingerprint, groups, near, pairs, pixel_digest
+from capprep.images.keeper import Traits, best_of
 
 BENCH = runpy.run_path(str(Path(__file__).parents[1] / "bench" / "duplicates.py"))
 EDITS = BENCH["EDITS"]
@@ -211,26 +212,26 @@ def test_groups_hang_together_and_apart_from_each_other(links: list[tuple[int, i
     assert found == sorted(sorted(each) for each in sets if len(each) > 1)
 
 
-ALIKE = Candidate(1e6, 0.5, 0.1)
+ALIKE = Traits(1e6, 0.5, 0.1)
 
 
 @pytest.mark.parametrize(
     ("others", "kept", "reason"),
     [
-        ([Candidate(2e6, 0.1, 0.9)], 1, "it is the largest of 2"),
-        ([Candidate(1.05e6, 0.6, 0.9)], 1, "it is the sharpest of 2"),
-        ([Candidate(1e6, 0.51, 0.02)], 1, "it is the least damaged by JPEG of 2"),
-        ([Candidate(1.05e6, 0.51, 0.08)], 0, "all 2 are alike and it came first"),
-        ([Candidate(2e6, 0.3, 0.1), Candidate(2e6, 0.6, 0.1)], 2, "it is the sharpest of the 2 that are largest"),
-        ([Candidate(2e6, 0.6, 0.1), Candidate(2e6, 0.6, 0.1)], 1, "it is one of the 2 largest and came first of them"),
+        ([Traits(2e6, 0.1, 0.9)], 1, "it is the largest of 2"),
+        ([Traits(1.05e6, 0.6, 0.9)], 1, "it is the sharpest of 2"),
+        ([Traits(1e6, 0.51, 0.02)], 1, "it is the least damaged by JPEG of 2"),
+        ([Traits(1.05e6, 0.51, 0.08)], 0, "all 2 are alike and it came first"),
+        ([Traits(2e6, 0.3, 0.1), Traits(2e6, 0.6, 0.1)], 2, "it is the sharpest of the 2 that are largest"),
+        ([Traits(2e6, 0.6, 0.1), Traits(2e6, 0.6, 0.1)], 1, "it is one of the 2 largest and came first of them"),
     ],
 )
-def test_the_keeper_is_chosen_by_the_rule_and_says_so(others: list[Candidate], kept: int, reason: str) -> None:
-    assert keeper(range(1 + len(others)), [ALIKE, *others]) == (kept, reason)
+def test_the_keeper_is_chosen_by_the_rule_and_says_so(others: list[Traits], kept: int, reason: str) -> None:
+    assert best_of(range(1 + len(others)), [ALIKE, *others]) == (kept, reason)
     if "first" not in reason:
-        assert keeper(range(len(others), -1, -1), [ALIKE, *others]) == (kept, reason)  # whatever the order
+        assert best_of(range(len(others), -1, -1), [ALIKE, *others]) == (kept, reason)  # whatever the order
 
 
 def test_the_keeper_is_one_of_the_group() -> None:
-    everyone = [Candidate(9e9, 0.9, 0.0), ALIKE, Candidate(5e5, 0.9, 0.0)]
-    assert keeper([1, 2], everyone)[0] == 1
+    everyone = [Traits(9e9, 0.9, 0.0), ALIKE, Traits(5e5, 0.9, 0.0)]
+    assert best_of([1, 2], everyone)[0] == 1

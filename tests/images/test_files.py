@@ -20,6 +20,8 @@ from capprep.images import files
 from capprep.images.files import Entry, Opener
 from capprep.images.unusable import Unusable
 
+from .searching import scan
+
 
 def put(folder: Path, *names: str | bytes) -> None:
     """Files that hold their own names."""
@@ -31,7 +33,7 @@ def put(folder: Path, *names: str | bytes) -> None:
 
 def found(folder: Path, *, recursive: bool = True) -> dict[str, str]:
     """What a scan of a folder finds, by its path within it, and the reasons."""
-    entries = files.scan([folder], recursive=recursive)
+    entries = scan([folder], recursive=recursive)
     return {os.path.relpath(entry.path, folder): entry.reason for entry in entries}
 
 
@@ -49,17 +51,17 @@ def test_folders_are_searched_to_the_bottom_for_picture_suffixes_in_any_case(tmp
     put(tmp_path, "b.JPG", "a.png", "deep/er/c.webp", "notes.txt", ".hidden.png", ".git/x.png", "skip/y.png", "png")
     skip = [tmp_path / "skip"]
     expected = ["a.png", "b.JPG", "deep/er/c.webp"]
-    assert [os.path.relpath(entry.path, tmp_path) for entry in files.scan([tmp_path], skip)] == expected
+    assert [os.path.relpath(entry.path, tmp_path) for entry in scan([tmp_path], skip)] == expected
     with pytest.raises(DatasetError, match="does not exist"):
-        files.scan([tmp_path / "nowhere"])
+        scan([tmp_path / "nowhere"])
     with pytest.raises(DatasetError, match="does not exist"):
-        files.scan([tmp_path / "a.png" / "x"])
+        scan([tmp_path / "a.png" / "x"])
 
 
 def test_a_file_named_itself_is_taken_whatever_its_suffix(tmp_path: Path) -> None:
     put(tmp_path, "notes.txt", ".hidden")
     named = [tmp_path / "notes.txt", tmp_path / ".hidden"]
-    assert {entry.path for entry in files.scan(named)} == set(map(str, named))
+    assert {entry.path for entry in scan(named)} == set(map(str, named))
 
 
 def test_only_the_folder_itself_is_searched_where_that_is_asked_for(tmp_path: Path) -> None:
@@ -71,7 +73,7 @@ def test_only_the_folder_itself_is_searched_where_that_is_asked_for(tmp_path: Pa
 def test_size_and_time_of_a_file_come_with_it(tmp_path: Path) -> None:
     put(tmp_path, "a.png")
     os.utime(tmp_path / "a.png", ns=(0, 1_234_567_890_123_456_789))
-    (entry,) = files.scan([tmp_path])
+    (entry,) = scan([tmp_path])
     assert (entry.bytes, entry.stamp) == (len("a.png"), 1_234_567_890_123_456_789)
 
 
@@ -90,7 +92,7 @@ def test_names_of_any_bytes_are_found_and_read(tmp_path: Path) -> None:
         "\u00e9.png".encode(),
     ]
     put(tmp_path, *names)
-    entries = files.scan([tmp_path])
+    entries = scan([tmp_path])
     with Opener() as opener:
         assert {opener.read(entry) for entry in entries} == set(names)
     assert {os.path.basename(entry.key) for entry in entries} == set(names)  # noqa: PTH119
@@ -99,25 +101,25 @@ def test_names_of_any_bytes_are_found_and_read(tmp_path: Path) -> None:
 
 def test_a_scan_is_sorted_by_bytes_and_says_the_same_every_time(tmp_path: Path) -> None:
     put(tmp_path, "b.png", "B.png", "a/x.png", "a.png", b"\xff.png", "\u00e9.png", "a b.png")
-    entries = files.scan([tmp_path])
+    entries = scan([tmp_path])
     keys = [entry.key for entry in entries]
     assert keys == sorted(keys)
-    assert files.scan([tmp_path]) == entries
+    assert scan([tmp_path]) == entries
 
 
 def test_what_lies_under_several_places_is_found_once(tmp_path: Path) -> None:
     put(tmp_path, "a.png", "sub/b.png")
     places = [tmp_path / "sub", tmp_path, tmp_path / "sub" / "b.png", tmp_path / "sub" / ".."]
-    assert files.scan(places) == files.scan([tmp_path])
+    assert scan(places) == scan([tmp_path])
 
 
 def test_of_two_ways_to_find_a_file_the_one_that_can_be_read_counts(tmp_path: Path) -> None:
     put(tmp_path, "a.png", "sub/b.png")
     (tmp_path / "sub" / "link.png").symlink_to(tmp_path / "a.png")
-    (outside,) = (entry for entry in files.scan([tmp_path / "sub"]) if entry.reason)
+    (outside,) = (entry for entry in scan([tmp_path / "sub"]) if entry.reason)
     assert outside.reason == "outside"
     for places in ([tmp_path / "sub", tmp_path], [tmp_path, tmp_path / "sub"]):
-        assert not any(entry.reason for entry in files.scan(places))
+        assert not any(entry.reason for entry in scan(places))
 
 
 def test_our_own_folders_are_never_searched_however_they_are_named(tmp_path: Path) -> None:
@@ -126,10 +128,10 @@ def test_our_own_folders_are_never_searched_however_they_are_named(tmp_path: Pat
     (tmp_path / "raw" / "b.png").symlink_to(tmp_path / "dataset" / "b.png")
     (tmp_path / "raw" / "all").symlink_to(tmp_path / "dataset")
     for place in (tmp_path, tmp_path / "raw" / "..", tmp_path / "link"):
-        (entry,) = files.scan([place], skip=[tmp_path / "dataset"])
+        (entry,) = scan([place], skip=[tmp_path / "dataset"])
         assert entry.path == str(tmp_path / "raw" / "a.png")
     with pytest.raises(DatasetError, match="keeps its own work"):
-        files.scan([tmp_path / "link" / "dataset"], skip=[tmp_path / "dataset"])
+        scan([tmp_path / "link" / "dataset"], skip=[tmp_path / "dataset"])
 
 
 # --- links, pipes, closed folders ----------------------------------------------------------------
@@ -151,12 +153,12 @@ def test_links_that_lead_out_are_not_followed_but_named(tmp_path: Path) -> None:
     (raw / "text.txt").symlink_to("../raw-other/secret.png")
     (raw / ".hidden.png").symlink_to("../raw-other/secret.png")
     assert found(raw) == {"a.png": "", "file.png": "outside", "folder": "outside", "twice.png": "outside"}
-    entries = {Path(entry.path).name: entry for entry in files.scan([raw])}
+    entries = {Path(entry.path).name: entry for entry in scan([raw])}
     assert "name that file itself" in entries["file.png"].message
     assert "name that folder itself" in entries["folder"].message
     assert reason(entries["file.png"]) == "outside"
     # and that does it
-    assert not any(entry.reason for entry in files.scan([raw / "file.png", raw / "folder"]))
+    assert not any(entry.reason for entry in scan([raw / "file.png", raw / "folder"]))
 
 
 def test_links_that_lead_nowhere_or_in_circles_are_named_and_end(tmp_path: Path) -> None:
@@ -170,7 +172,7 @@ def test_links_that_lead_nowhere_or_in_circles_are_named_and_end(tmp_path: Path)
     expected = {"deep/a.png": "", "gone.png": "unreadable", "far.png": "unreadable", "self.png": "unreadable"}
     assert found(tmp_path) == expected
     with pytest.raises(DatasetError, match="cannot be opened"):
-        files.scan([tmp_path / "self.png"])
+        scan([tmp_path / "self.png"])
 
 
 def test_pipes_sockets_and_devices_are_named_and_never_waited_for(tmp_path: Path) -> None:
@@ -181,14 +183,14 @@ def test_pipes_sockets_and_devices_are_named_and_never_waited_for(tmp_path: Path
     (tmp_path / "folder.png").mkdir()
     with socket.socket(socket.AF_UNIX) as unix:
         unix.bind(os.path.relpath(tmp_path / "socket.png"))
-        found_ones = {Path(entry.path).name: entry for entry in files.scan([tmp_path])}
+        found_ones = {Path(entry.path).name: entry for entry in scan([tmp_path])}
     assert {name: entry.reason for name, entry in found_ones.items()} == dict.fromkeys(
         ("pipe.png", "pipe.zip", "device.png", "socket.png"), "unreadable"
     )
     assert "pipe" in found_ones["pipe.png"].message
     assert "socket" in found_ones["socket.png"].message
     assert "device" in found_ones["device.png"].message
-    assert [entry.reason for entry in files.scan([tmp_path / "pipe.txt"])] == ["unreadable"]
+    assert [entry.reason for entry in scan([tmp_path / "pipe.txt"])] == ["unreadable"]
     with pytest.raises(Unusable, match="socket"):
         files.read(tmp_path / "socket.png")
 
@@ -205,7 +207,7 @@ def test_a_folder_that_cannot_be_opened_is_named_and_the_rest_is_searched(tmp_pa
         above = below
     os.close(above)
     try:
-        closed, open_one = sorted(files.scan([tmp_path]), key=lambda entry: entry.reason, reverse=True)
+        closed, open_one = sorted(scan([tmp_path]), key=lambda entry: entry.reason, reverse=True)
         assert (closed.reason, open_one.path) == ("unreadable", str(tmp_path / "a.png"))
         assert reason(closed) == "unreadable"
     finally:
@@ -245,7 +247,7 @@ def test_a_key_tells_path_and_member_apart_for_any_names(path: str, member: str)
 def test_entries_are_small_and_can_be_handed_to_another_process(tmp_path: Path) -> None:
     put(tmp_path, *(f"{number:04}.png" for number in range(1000)))
     tracemalloc.start()
-    entries = files.scan([tmp_path])
+    entries = list(files.scan([tmp_path]))
     held, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert held / len(entries) < 300 + len(str(tmp_path))
@@ -275,7 +277,7 @@ def test_only_regular_files_are_read(tmp_path: Path) -> None:
 
 def test_a_pipe_in_the_place_of_a_file_seen_before_is_not_waited_for(tmp_path: Path) -> None:
     put(tmp_path, "a.png")
-    (entry,) = files.scan([tmp_path])
+    (entry,) = scan([tmp_path])
     (tmp_path / "a.png").unlink()
     os.mkfifo(tmp_path / "a.png")
     assert reason(entry) == "unreadable"
@@ -293,7 +295,7 @@ def test_a_file_over_the_limit_is_not_read(tmp_path: Path, monkeypatch: pytest.M
 
 def test_a_file_known_before_is_seen_again_as_it_is_now(tmp_path: Path) -> None:
     put(tmp_path, "a.png", "sub/b.png", "text.txt")
-    for entry in files.scan([tmp_path, tmp_path / "text.txt"]):
+    for entry in scan([tmp_path, tmp_path / "text.txt"]):
         assert files.revisit(entry.path) == [entry]
     (before,) = files.revisit(str(tmp_path / "a.png"))
     (tmp_path / "a.png").write_bytes(b"changed")

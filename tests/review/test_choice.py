@@ -154,7 +154,8 @@ def test_every_member_of_a_group_is_in_the_set_or_left_out_and_its_square_is_kno
     policy = Policy(keep=keep, duplicates=duplicates)
     decisions = {(f"id{number}", KEEP): word for number, word in words.items()}
     curation = curate(candidates, decisions, policy)
-    selection = select(candidates, curation, [], Judgements(), decisions, Wordings.of(candidates, policy))
+    chosen = [candidates[place] for place in curation.places]
+    selection = select(chosen, curation, [], Judgements(), decisions, Wordings(policy)).held()
     data = page_data(selection, {})
     assert len(data["groups"]) == len(selection.groups)
     for group in data["groups"]:
