@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from capprep.agreement import best_text
 from capprep.candidates import Candidate, LeftOut
 from capprep.facts import (
     BLIP,
     BOORU,
     CROP,
     MATCH_IMAGE,
+    MATCH_TEXT,
     MIRROR,
     PICTURE,
     Appearance,
     PictureFact,
     embedding_from_json,
+    sentences_from_json,
     tags_from_json,
 )
 from capprep.sources import Source, Subject
-from capprep.stage import Failure
+from capprep.stage import Fact, Failure
 from capprep.thresholds import Thresholds
-from capprep.workspace import Workspace
+from capprep.wording import spoken
+from capprep.workspace import Workspace, text_id
 
 Learnt = dict[str, dict[str, Any]]
 """What is known of each subject, as fields of `Candidate`, by its id."""
@@ -35,6 +42,7 @@ def candidates(workspace: Workspace, *, looks: bool = False) -> list[Candidate]:
         looks: With what each looks like, for choosing the best few; it takes memory.
     """
     learnt, failures = _learnt(workspace, looks)
+    _choose(workspace, learnt)
     sources: dict[str, list[str]] = {}
     for source in workspace.sources:
         if source.id is not None:
@@ -70,6 +78,38 @@ def _learnt(workspace: Workspace, looks: bool) -> tuple[Learnt, dict[str, list[t
     return learnt, failures
 
 
+def _choose(workspace: Workspace, learnt: Learnt) -> None:
+    """Of several sentences make the one that fits its picture best the caption, once the matcher knows them all."""
+    several = [known for known in learnt.values() if known.get("sentences") and "embedding" in known]
+    texts = {text for known in several for text in map(spoken, known["sentences"]) if text}
+    vectors = text_vectors(workspace, texts) if texts else {}
+    for known in several:
+        # one without words fits nothing
+        said = [(sentence, spoken(sentence)) for sentence in known["sentences"] if spoken(sentence)]
+        if said and all(text in vectors for _, text in said):
+            place = best_text(known["embedding"], np.stack([vectors[text] for _, text in said]))
+            best, first = said[place][0], known["sentences"][0]
+            others = "" if best is first else f', the captioner itself would say "{spoken(first)}"'
+            why = f"best of {len(known['sentences'])} by agreement{others}"
+            known.update(caption=best.text, ended=best.ended, choice=why)
+
+
+def text_vectors(workspace: Workspace, texts: Iterable[str]) -> dict[str, NDArray[np.float32]]:
+    """The vector of each text that is known, made by the same matcher as the pictures' own.
+
+    Of these texts only: verdicts must not depend on texts that were there once.
+    """
+    if workspace.fields(MATCH_TEXT) != workspace.fields(MATCH_IMAGE):
+        return {}
+    facts = workspace.facts(MATCH_TEXT)
+    vectors = {}
+    for text in texts:
+        fact = facts.get(text_id(text))
+        if isinstance(fact, Fact):
+            vectors[text] = embedding_from_json(fact.data)
+    return vectors
+
+
 def _fields(name: str, data: dict[str, Any], blobs: dict[str, str], looks: bool) -> Iterator[tuple[str, Any]]:
     """A fact as fields of `Candidate`."""
     if name == PICTURE:
@@ -77,7 +117,11 @@ def _fields(name: str, data: dict[str, Any], blobs: dict[str, str], looks: bool)
         yield "appearance", Appearance.from_json(data, look=looks)
         yield "crop", blobs[CROP]
     elif name == BLIP:
-        yield "caption", data["caption"]
+        first, *others = sentences_from_json(data)
+        yield "caption", first.text
+        yield "ended", first.ended
+        if others:
+            yield "sentences", (first, *others)
     elif name == BOORU:
         yield "tags", tags_from_json(data)
         # facts of an earlier version have neither

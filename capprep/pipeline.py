@@ -9,9 +9,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from capprep import dataset, gather
 from capprep.candidates import BOX, PIXELS, Candidate, Policy, mirror_id
 from capprep.config import options
@@ -19,7 +16,7 @@ from capprep.curate import Decisions, curate
 from capprep.decisions import Decision, resolve
 from capprep.engines import Engine
 from capprep.errors import DatasetError, ModelMissing, WorkspaceError
-from capprep.facts import MATCH_IMAGE, MATCH_TEXT, PICTURE, embedding_from_json
+from capprep.facts import PICTURE
 from capprep.filewords import Vocabulary, compose
 from capprep.filewords import Words as Said
 from capprep.filewords.chunks import Encode
@@ -31,11 +28,11 @@ from capprep.images.files import revisit, scan
 from capprep.models import clip_tokens
 from capprep.run import Tally, Watch, run, run_cuts, run_sources, unwatched
 from capprep.select import MIRRORED, Judgements, Selection, judge, painted, select
-from capprep.stage import Cut, Fact, Failure, Stage, key
+from capprep.stage import Cut, Failure, Stage, key
 from capprep.stages.mirror import Mirror, flipped
 from capprep.stages.picture import Picture
 from capprep.wording import Wordings, vocabulary
-from capprep.workspace import Workspace, text_id
+from capprep.workspace import Workspace
 
 SETTING = "policy"
 """The name under which the workspace remembers the thresholds."""
@@ -334,7 +331,7 @@ def _selected(workspace: Workspace, pictures: Sequence[Candidate], *, count: boo
     wordings = Wordings.of(chosen, policy, _encode(policy, count=count))
     judgements = Judgements()
     if any(candidate.embedding is not None for candidate in chosen):
-        vectors = _vectors(workspace, vocabulary(chosen, decisions, wordings))
+        vectors = gather.text_vectors(workspace, vocabulary(chosen, decisions, wordings))
         judgements = judge(chosen, decisions, vectors, wordings)
     return select(chosen, curation, gather.unreadable(workspace), judgements, decisions, wordings)
 
@@ -355,22 +352,6 @@ def _with_painted_mirror(workspace: Workspace, candidate: Candidate, decisions: 
         return candidate
     content = flipped(workspace.blobs.path(own[0]), candidate.picture.format_out)
     return replace(candidate, mirrored=workspace.blobs.add(content))
-
-
-def _vectors(workspace: Workspace, texts: Iterable[str]) -> dict[str, NDArray[np.float32]]:
-    """The vector of each text that is known, made by the same matcher as the pictures' own.
-
-    Of these texts only: verdicts must not depend on texts that were there once.
-    """
-    if workspace.fields(MATCH_TEXT) != workspace.fields(MATCH_IMAGE):
-        return {}
-    facts = workspace.facts(MATCH_TEXT)
-    vectors = {}
-    for text in texts:
-        fact = facts.get(text_id(text))
-        if isinstance(fact, Fact):
-            vectors[text] = embedding_from_json(fact.data)
-    return vectors
 
 
 def current_policy(workspace: Workspace) -> Policy:

@@ -14,6 +14,7 @@ from capprep.candidates import PIXELS, TEXT, Candidate, LeftOut, mirror_id
 from capprep.curate import Curation, Decisions, Group
 from capprep.facts import SUFFIXES, PictureFact, TagScore
 from capprep.filewords import Rule
+from capprep.filewords.artefacts import Artefact
 from capprep.wording import Wording, Wordings, Words, captioned
 
 WRITTEN = "written"
@@ -72,6 +73,7 @@ class Example:
         pixels_edited: True if a person changed the picture in `dataset/`.
         replaced: The captioner's sentence where a person's text has another or none, else None.
         remarks: What else there is to say of its text, as sentences.
+        artefacts: What is wrong with the captioner's sentence in its text; it is among the remarks.
         flaws: What a person should look at, as sentences.
         sharper: Of how many in a hundred of the set it is sharper, or None where that was not measured.
         chosen: Why it is among the best, or "" where all are kept.
@@ -92,6 +94,7 @@ class Example:
     pixels_edited: bool = False
     replaced: str | None = None
     remarks: tuple[str, ...] = ()
+    artefacts: tuple[Artefact, ...] = ()
     flaws: tuple[str, ...] = ()
     sharper: float | None = None
     chosen: str = ""
@@ -173,6 +176,7 @@ def select(
             tags=_choices(candidate, wording, words, written is not None, given, judgements),
             text=wording.text if written is None else written,
             remarks=wordings.remarks_on(candidate, decisions),
+            artefacts=wording.artefacts if written is None else (),
         )
         examples.append(_with_mirror(example, candidate, decisions) if wordings.policy.mirror else example)
     return Selection(tuple(examples), (*unreadable, *curation.left_out), curation.groups, wordings.unmatched)
@@ -213,6 +217,7 @@ def _example(
     own = painted(decisions.get((candidate.id, PIXELS)), picture.size)
     crop, suffix = own or (crop, SUFFIXES[picture.format_out])
     said = captioned(candidate)
+    same = words.caption is not None and filewords.caption_text(words.caption) == said
     return Example(
         id=candidate.id,
         name=candidate.name,
@@ -226,7 +231,7 @@ def _example(
         edited=edited,
         pixels_edited=own is not None,
         suffix=suffix,
-        replaced=said if edited and said != words.caption else None,
+        replaced=said if edited and not same else None,
         flaws=tuple(sentence for _, sentence in curation.flaws.get(candidate.id, ())),
         sharper=curation.sharper.get(candidate.id),
         chosen=curation.chosen.get(candidate.id, ""),

@@ -106,6 +106,12 @@ def dataset_lines(refreshed: Refreshed) -> list[str]:
     return lines
 
 
+def artefact_lines(selection: Selection) -> list[str]:
+    """Captions that have something wrong by their words alone, and what."""
+    wrong = [f"{each.name} ({each.artefacts[0].message})" for each in selection.examples if each.artefacts]
+    return [f"{plural(len(wrong), 'caption')} to look at: {shortened(wrong)}"] if wrong else []
+
+
 def unmatched_lines(selection: Selection) -> list[str]:
     """The rules that were about no tag at all, option by option: mistyped, or not needed."""
     rules: dict[str, list[str]] = {}
@@ -215,6 +221,7 @@ def answer_words(
     lines += [_counts_line("caption", counts["captions"])] if any(counts["captions"].values()) else []
     lines.append(_counts_line("tag", counts))
     lines += dataset_lines(refreshed)
+    lines += artefact_lines(selection)
     lines += unmatched_lines(selection)
     lines += left_out_lines(lost)
     lines.append("next: capprep review report.html")
@@ -223,6 +230,11 @@ def answer_words(
         for step, tally in ((step, tallies[step.stage.name]) for step in steps)
     }
     texts = {
+        "artefacts": {
+            example.name: [artefact.code for artefact in example.artefacts]
+            for example in selection.examples
+            if example.artefacts
+        },
         "remarks": {example.name: list(example.remarks) for example in selection.examples if example.remarks},
         "unmatched_rules": [asdict(rule) for rule in selection.unmatched],
         "notice": session.profile.notice,
