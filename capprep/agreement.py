@@ -81,6 +81,17 @@ def centred(
     return centred_NM
 
 
+def best_text(image_D: NDArray[np.floating], texts_ND: NDArray[np.floating]) -> int:
+    """Which of N texts fits a picture best, by the product of their unit vectors; of equal ones the first.
+
+    Not centred by the other pictures: the answer must not change with the set.
+    """
+    image_1D = unit([np.asarray(image_D, dtype=np.float32)])
+    texts_ND = unit(list(np.asarray(texts_ND, dtype=np.float32)))
+    # finer differences are rounding's
+    return int(np.argmax((texts_ND @ image_1D[0]).round(6)))
+
+
 def tag_verdicts(
     similarity_NM: NDArray[np.floating],
     carriers_NM: NDArray[np.bool_],

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from capprep.config import option
 from capprep.errors import ConfigError
-from capprep.facts import Appearance, PictureFact, TagScore
+from capprep.facts import Appearance, PictureFact, Sentence, TagScore
 from capprep.filewords import TEXT_FIELDS, TextRules
 from capprep.thresholds import Thresholds
 
@@ -113,7 +113,10 @@ class Candidate:
         picture: The picture fact, or None where it failed.
         crop: Digest of the crop's blob, or None.
         failures: (stage, reason, message) of whatever failed.
-        caption: BLIP's caption, or None where not made.
+        caption: BLIP's caption, or None where not made; of several sentences the one chosen.
+        ended: False where the caption reached the greatest length before its end.
+        sentences: All that BLIP said where that is more than one sentence, its own best first.
+        choice: Why the caption is the one chosen of several, or "".
         tags: The tagger's answer, or None where not made.
         thresholds: The tagger's own ones.
         beneath: The highest probability of each category that was too low to be stored.
@@ -137,6 +140,9 @@ class Candidate:
     mirrored: str | None = None
     thresholds: Thresholds = UNKNOWN
     beneath: Mapping[str, float] = field(default_factory=dict)
+    ended: bool = True
+    sentences: tuple[Sentence, ...] = ()
+    choice: str = ""
 
     @property
     def name(self) -> str:

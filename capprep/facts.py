@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
@@ -169,6 +169,36 @@ class TagScore:
     name: str
     category: str
     probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """One sentence a captioner says of a picture.
+
+    Attributes:
+        text: Its words, as the tokenizer puts them together.
+        ended: False where the greatest length was reached before its end: its last word may be cut, too.
+    """
+
+    text: str
+    ended: bool = True
+
+
+def sentences_to_json(sentences: Sequence[Sentence]) -> dict[str, Any]:
+    """A captioner's answer as a fact's data: the sentence it finds best, and the others, best first, if there are any.
+
+    Args:
+        sentences: One or more, in the order of the captioner's own score.
+    """
+    first, *others = sentences
+    data: dict[str, Any] = {"caption": first.text, "ended": first.ended}
+    return {**data, "others": [[other.text, other.ended] for other in others]} if others else data
+
+
+def sentences_from_json(data: Mapping[str, Any]) -> tuple[Sentence, ...]:
+    """Back from a fact's data; facts of an earlier version do not say where a sentence ends."""
+    first = Sentence(data["caption"], data.get("ended", True))
+    return (first, *(Sentence(text, ended) for text, ended in data.get("others", ())))
 
 
 def tags_to_json(tags: list[TagScore]) -> dict[str, Any]:

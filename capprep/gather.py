@@ -4,36 +4,44 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, overload
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from capprep.agreement import best_text
 from capprep.candidates import Candidate, LeftOut
 from capprep.facts import (
     BLIP,
     BOORU,
     CROP,
     MATCH_IMAGE,
+    MATCH_TEXT,
     MIRROR,
     PICTURE,
     Appearance,
     PictureFact,
     embedding_from_json,
+    sentences_from_json,
     tags_from_json,
 )
+from capprep.portions import portions
 from capprep.sources import Source, Subject
 from capprep.stage import Failure
 from capprep.thresholds import Thresholds
-from capprep.workspace import Workspace
+from capprep.wording import spoken
+from capprep.workspace import Workspace, text_id
 
 PAGE = 500
 """Pictures read at once."""
 
 FEW = 50
 """Pictures read at once where single ones are asked for."""
+
+Learnt = dict[str, dict[str, Any]]
+"""What is known of each subject, as fields of `Candidate`, by its id."""
 
 _STAGES = (PICTURE, BLIP, BOORU, MATCH_IMAGE, MIRROR)
 
@@ -116,9 +124,9 @@ class Candidates(Sequence[Candidate]):
             for each in subjects
         ]
 
-    def _learnt(self, ids: Sequence[str]) -> tuple[dict[str, dict[str, Any]], dict[str, list[tuple[str, str, str]]]]:
+    def _learnt(self, ids: Sequence[str]) -> tuple[Learnt, dict[str, list[tuple[str, str, str]]]]:
         """What is known of some subjects, as fields of `Candidate`, and what failed."""
-        learnt: dict[str, dict[str, Any]] = {}
+        learnt: Learnt = {}
         failures: dict[str, list[tuple[str, str, str]]] = {}
         for name, key in self._keys.items():
             for id_, record in self._workspace.stored(key, ids).items():
@@ -126,6 +134,7 @@ class Candidates(Sequence[Candidate]):
                     failures.setdefault(id_, []).append((name, record.reason, record.message))
                 else:
                     learnt.setdefault(id_, {}).update(_fields(name, *record, self._looks))
+        _choose(self._workspace, learnt)
         return learnt, failures
 
 
@@ -138,6 +147,40 @@ def _decided(subject: Subject) -> str:
     return subject.id if subject.part else subject.picture
 
 
+def _choose(workspace: Workspace, learnt: Learnt) -> None:
+    """Of several sentences make the one that fits its picture best the caption, once the matcher knows them all."""
+    several = [known for known in learnt.values() if known.get("sentences") and "embedding" in known]
+    texts = {text for known in several for text in map(spoken, known["sentences"]) if text}
+    vectors = text_vectors(workspace, texts) if texts else {}
+    for known in several:
+        # one without words fits nothing
+        said = [(sentence, spoken(sentence)) for sentence in known["sentences"] if spoken(sentence)]
+        if said and all(text in vectors for _, text in said):
+            place = best_text(known["embedding"], np.stack([vectors[text] for _, text in said]))
+            best, first = said[place][0], known["sentences"][0]
+            others = "" if best is first else f', the captioner itself would say "{spoken(first)}"'
+            why = f"best of {len(known['sentences'])} by agreement{others}"
+            known.update(caption=best.text, ended=best.ended, choice=why)
+
+
+def text_vectors(workspace: Workspace, texts: Iterable[str]) -> dict[str, NDArray[np.float32]]:
+    """The vector of each text that is known, made by the same matcher as the pictures' own.
+
+    Of these texts only: verdicts must not depend on texts that were there once.
+    """
+    key = workspace.current(MATCH_TEXT)
+    if key is None or workspace.fields(MATCH_TEXT) != workspace.fields(MATCH_IMAGE):
+        return {}
+    vectors = {}
+    for some in portions(texts, PAGE):
+        stored = workspace.stored(key, [text_id(text) for text in some])
+        for text in some:
+            record = stored.get(text_id(text))
+            if isinstance(record, tuple):
+                vectors[text] = embedding_from_json(json.loads(record[0]))
+    return vectors
+
+
 def _fields(name: str, text: str, blobs: str, looks: bool | None) -> Iterator[tuple[str, Any]]:
     """A fact as it is stored, as fields of `Candidate`."""
     if name == PICTURE:
@@ -148,7 +191,11 @@ def _fields(name: str, text: str, blobs: str, looks: bool | None) -> Iterator[tu
         return
     data = json.loads(text)
     if name == BLIP:
-        yield "caption", data["caption"]
+        first, *others = sentences_from_json(data)
+        yield "caption", first.text
+        yield "ended", first.ended
+        if others:
+            yield "sentences", (first, *others)
     elif name == BOORU:
         yield "tags", tags_from_json(data)
         # facts of an earlier version have neither

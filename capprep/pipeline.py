@@ -10,9 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from capprep import dataset, gather
 from capprep.candidates import BOX, PIXELS, Candidate, Policy, mirror_id
 from capprep.config import options
@@ -20,7 +17,7 @@ from capprep.curate import Decisions, curate
 from capprep.decisions import Decision, resolve
 from capprep.engines import Engine
 from capprep.errors import DatasetError, ModelMissing, WorkspaceError
-from capprep.facts import MATCH_IMAGE, MATCH_TEXT, PICTURE, embedding_from_json
+from capprep.facts import MATCH_IMAGE, PICTURE
 from capprep.filewords import Vocabulary, compose
 from capprep.filewords import Words as Said
 from capprep.filewords.chunks import Encode
@@ -34,12 +31,12 @@ from capprep.models import clip_tokens
 from capprep.portions import portions
 from capprep.run import Tally, Watch, run, run_cuts, run_sources, unwatched
 from capprep.select import MIRRORED, Judgements, Selection, judge, painted, select, with_mirrors
-from capprep.stage import Cut, Fact, Failure, Stage, key
+from capprep.stage import Cut, Failure, Stage, key
 from capprep.stages.mirror import Mirror, flipped
 from capprep.stages.picture import Picture
 from capprep.summary import Summary
 from capprep.wording import Wordings, vocabulary
-from capprep.workspace import Workspace, text_id
+from capprep.workspace import Workspace
 
 _AT_ONCE = 500
 """Files of an earlier ingest looked at before they are noted."""
@@ -356,7 +353,7 @@ def _selected(
     wordings = Wordings(policy, _encode(policy, count=count))
     judgements = Judgements()
     if workspace.current(MATCH_IMAGE) is not None:
-        vectors = _vectors(workspace, vocabulary(chosen, decisions, wordings))
+        vectors = gather.text_vectors(workspace, vocabulary(chosen, decisions, wordings))
         judgements = judge(chosen, decisions, vectors, wordings)
     mirrored = mirrored or partial(_mirrored, workspace, decisions)
     return select(chosen, curation, gather.unreadable(workspace), judgements, decisions, wordings, mirrored)
@@ -368,22 +365,6 @@ def _mirrored(workspace: Workspace, decisions: Decisions, candidate: Candidate) 
     if not own or candidate.picture is None:
         return candidate.mirrored
     return workspace.blobs.add(flipped(workspace.blobs.path(own[0]), candidate.picture.format_out))
-
-
-def _vectors(workspace: Workspace, texts: Iterable[str]) -> dict[str, NDArray[np.float32]]:
-    """The vector of each text that is known, made by the same matcher as the pictures' own.
-
-    Of these texts only: verdicts must not depend on texts that were there once.
-    """
-    if workspace.fields(MATCH_TEXT) != workspace.fields(MATCH_IMAGE):
-        return {}
-    facts = workspace.facts(MATCH_TEXT)
-    vectors = {}
-    for text in texts:
-        fact = facts.get(text_id(text))
-        if isinstance(fact, Fact):
-            vectors[text] = embedding_from_json(fact.data)
-    return vectors
 
 
 def current_policy(workspace: Workspace) -> Policy:

@@ -17,6 +17,7 @@ from capprep.candidates import PIXELS, TEXT, Candidate, LeftOut, mirror_id
 from capprep.curate import Curation, Decisions, Group
 from capprep.facts import SUFFIXES, PictureFact, TagScore
 from capprep.filewords import Rule
+from capprep.filewords.artefacts import Artefact
 from capprep.wording import Wording, Wordings, Words, captioned
 
 WRITTEN = "written"
@@ -75,6 +76,7 @@ class Example:
         pixels_edited: True if a person changed the picture in `dataset/`.
         replaced: The captioner's sentence where a person's text has another or none, else None.
         remarks: What else there is to say of its text, as sentences.
+        artefacts: What is wrong with the captioner's sentence in its text; it is among the remarks.
         flaws: What a person should look at, as sentences.
         sharper: Of how many in a hundred of the set it is sharper, or None where that was not measured.
         chosen: Why it is among the best, or "" where all are kept.
@@ -95,6 +97,7 @@ class Example:
     pixels_edited: bool = False
     replaced: str | None = None
     remarks: tuple[str, ...] = ()
+    artefacts: tuple[Artefact, ...] = ()
     flaws: tuple[str, ...] = ()
     sharper: float | None = None
     chosen: str = ""
@@ -116,7 +119,7 @@ class Selection:
     examples: Sequence[Example]
     left_out: tuple[LeftOut, ...] = ()
     groups: tuple[Group, ...] = ()
-    find_unmatched: Callable[[], tuple[Rule, ...]] = tuple
+    find_unmatched: Callable[[], tuple[Rule, ...]] = field(default=tuple, compare=False)
 
     def held(self) -> Selection:
         """The same with the examples made once and for all; of thousands they take memory."""
@@ -210,6 +213,7 @@ class Examples(Sequence[Example]):
         own = painted(decisions.get((candidate.id, PIXELS)), picture.size)
         crop, suffix = own or (crop, SUFFIXES[picture.format_out])
         said = captioned(candidate)
+        same = words.caption is not None and filewords.caption_text(words.caption) == said
         example = Example(
             id=candidate.id,
             name=candidate.name,
@@ -223,8 +227,9 @@ class Examples(Sequence[Example]):
             edited=written is not None,
             pixels_edited=own is not None,
             suffix=suffix,
-            replaced=said if written is not None and said != words.caption else None,
+            replaced=said if written is not None and not same else None,
             remarks=wordings.remarks_on(candidate, decisions),
+            artefacts=wording.artefacts if written is None else (),
             flaws=tuple(sentence for _, sentence in self._curation.flaws(place)),
             sharper=self._curation.sharper(place),
             chosen=self._curation.chosen.get(candidate.id, ""),

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from capprep.agreement import Verdict
+from capprep.filewords.artefacts import Artefact
 from capprep.select import Example
 
 
@@ -20,6 +21,7 @@ class Summary:
         enlarged: How many times a picture was enlarged.
         chosen: Why a picture is among the best.
         remarks: What there is to say of its text.
+        artefacts: What is wrong with its caption; see `Example.artefacts`.
         by_hand: The pictures whose text a person wrote.
         captions: The verdict on each caption that was judged.
         tags: The verdict on each tag that is in a text, or None where it was not judged.
@@ -31,6 +33,7 @@ class Summary:
     enlarged: dict[str, float] = field(default_factory=dict)
     chosen: dict[str, str] = field(default_factory=dict)
     remarks: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    artefacts: dict[str, tuple[Artefact, ...]] = field(default_factory=dict)
     by_hand: list[Example] = field(default_factory=list)
     captions: list[Verdict] = field(default_factory=list)
     tags: dict[str, Verdict | None] = field(default_factory=dict)
@@ -60,6 +63,8 @@ class Summary:
             self.chosen[example.name] = example.chosen
         if example.remarks:
             self.remarks[example.name] = example.remarks
+        if example.artefacts:
+            self.artefacts[example.name] = example.artefacts
         if example.edited:
             self.by_hand.append(example)
         if example.caption_verdict is not None:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePath
 
 from capprep import filewords
 from capprep.candidates import TEXT, Candidate, Policy
 from capprep.curate import Decisions
+from capprep.facts import Sentence
 from capprep.filewords import Rule, Vocabulary
+from capprep.filewords.artefacts import Artefact, artefacts
 from capprep.filewords.chunks import CHUNK, Encode, first_chunks, sizes
 from capprep.filewords.pieces import CAPTION, TAG
 from capprep.filewords.words import key
@@ -54,6 +56,7 @@ class Wording:
         reasons: Why each of them is left out, "" where it is in the text.
         remarks: What else became of the words, as sentences.
         matched: The rules of the person that were about a tag of it.
+        artefacts: What is wrong with the caption; it is among the remarks.
     """
 
     text: str | None
@@ -62,6 +65,7 @@ class Wording:
     reasons: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
     matched: frozenset[Rule] = frozenset()
+    artefacts: tuple[Artefact, ...] = ()
 
 
 class Wordings:
@@ -116,16 +120,27 @@ class Wordings:
             candidate: One of the pictures.
             decisions: What people decided: (picture id, kind) -> payload.
         """
-        wording, text = self.of(candidate), decisions.get((candidate.id, TEXT))
+        text = decisions.get((candidate.id, TEXT))
         if text is None:
-            return wording.words
+            return self.of(candidate).words
         fixed = {key(piece) for piece in _fixed(self.policy, _stem(candidate))}
         pieces = [piece for piece in filewords.split(text) if key(piece) not in fixed]
-        known = {captioned(candidate), wording.words.caption}
-        caption = pieces[0] if pieces and (len(pieces[0].split()) > TAG_WORDS or pieces[0] in known) else None
+        caption, pieces = self._caption_of(candidate, pieces)
         # a person may write a tag in the tagger's spelling
-        tags = map(filewords.tag_text, pieces if caption is None else pieces[1:])
+        tags = map(filewords.tag_text, pieces)
         return Words(caption, tuple(dict.fromkeys(tag for tag in tags if tag)))
+
+    def _caption_of(self, candidate: Candidate, pieces: list[str]) -> tuple[str | None, list[str]]:
+        """The sentence at the beginning of a person's text, or None, and the pieces behind it."""
+        said = [each.text for each in candidate.sentences] or [candidate.caption or ""]
+        known = [filewords.caption_text(text, commas=commas) for text in said for commas in (True, False)]
+        for sentence in filter(None, (self.of(candidate).words.caption, *known)):
+            parts = list(dict.fromkeys(sentence.split(", ")))  # as equal pieces of a text are one
+            if pieces[: len(parts)] == parts:
+                return sentence, pieces[len(parts) :]
+        if pieces and len(pieces[0].split()) > TAG_WORDS:
+            return pieces[0], pieces[1:]
+        return None, pieces
 
     def remarks_on(self, candidate: Candidate, decisions: Decisions) -> tuple[str, ...]:
         """What there is to say of a picture's text besides its words, as sentences; see `words_of`."""
@@ -152,17 +167,27 @@ def vocabulary(candidates: Iterable[Candidate], decisions: Decisions, wordings: 
         wordings: What became of the models' words.
     """
     texts: set[str] = set()
+    policy, rules, encode = wordings.policy, wordings.rules, wordings.encode
     for candidate in candidates:
         written, words = wordings.of(candidate).words, wordings.words_of(candidate, decisions)
         texts.update((captioned(candidate) or "", written.caption or "", words.caption or "", *words.tags))
         for text in (filewords.tag_text(tag.name) for tag in candidate.tags or () if tag.category != RATING):
-            texts.update((text, wordings.rules.aliases.get(key(text), "")))
+            texts.update((text, rules.aliases.get(key(text), "")))
+        # whichever fits best is the caption afterwards, and a budget may leave less of it
+        for sentence in candidate.sentences:
+            other = _wording(replace(candidate, caption=sentence.text), policy, rules, encode).words.caption
+            texts.update((spoken(sentence), other or ""))
     return sorted(texts - {""})
 
 
 def captioned(candidate: Candidate) -> str | None:
     """The captioner's sentence as one piece of a text."""
     return None if candidate.caption is None else filewords.caption_text(candidate.caption)
+
+
+def spoken(sentence: Sentence) -> str:
+    """One of the captioner's sentences as one piece of a text."""
+    return filewords.caption_text(sentence.text)
 
 
 def _wording(candidate: Candidate, policy: Policy, rules: Vocabulary, encode: Encode | None) -> Wording:
@@ -190,11 +215,25 @@ def _wording(candidate: Candidate, policy: Policy, rules: Vocabulary, encode: En
     words = Words(sentence, tuple(piece.text for piece in made.kept if piece.kind == TAG))
     # of thousands of pictures nearly all have the same reasons
     whys = tuple(map(sys.intern, reasons))
-    return Wording(made.text, words, tuple(spelled), whys, tuple(_remarks(made)), made.matched)
+    wrong = _artefacts(candidate, sentence, policy)
+    return Wording(made.text, words, tuple(spelled), whys, tuple(_remarks(candidate, made, wrong)), made.matched, wrong)
 
 
-def _remarks(made: filewords.Text) -> Iterator[str]:
-    """What became of a text's caption, and what falls behind its first chunk."""
+def _artefacts(candidate: Candidate, sentence: str | None, policy: Policy) -> tuple[Artefact, ...]:
+    """What is wrong with the caption as it is written; with one that the form has no place for nothing is."""
+    said = captioned(candidate)
+    if said is None or sentence is None or (not said and "{caption}" not in policy.template()):
+        return ()
+    # one that the budget cut has an end of its own
+    return artefacts(sentence, ended=candidate.ended or filewords.caption_text(sentence) != said)
+
+
+def _remarks(candidate: Candidate, made: filewords.Text, wrong: Iterable[Artefact]) -> Iterator[str]:
+    """What is to be said of a text's caption, and what falls behind its first chunk."""
+    if candidate.choice and any(piece.kept and piece.kind == CAPTION for piece in made.pieces):
+        yield f"the caption is the {candidate.choice}"
+    for artefact in wrong:
+        yield f"the caption {artefact.message}"
     for piece in made.pieces:
         if piece.kind == CAPTION and piece.reason:
             done = "is cut short" if piece.kept else "is left out of the text"

@@ -11,11 +11,16 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 from numpy.typing import NDArray
 from PIL import Image
 
 from capprep.toybox.shapes import KINDS
 from capprep.toybox.world import plural
+
+# on a machine that others use too, how long one example takes says nothing
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 # the models here are so small that handing work to a second thread takes longer than the work
 torch.set_num_threads(1)

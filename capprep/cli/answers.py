@@ -108,6 +108,12 @@ def dataset_lines(refreshed: Refreshed) -> list[str]:
     return lines
 
 
+def artefact_lines(summary: Summary) -> list[str]:
+    """Captions that have something wrong by their words alone, and what."""
+    wrong = [f"{name} ({found[0].message})" for name, found in summary.artefacts.items()]
+    return [f"{plural(len(wrong), 'caption')} to look at: {shortened(wrong)}"] if wrong else []
+
+
 def unmatched_lines(selection: Selection) -> list[str]:
     """The rules that were about no tag at all, option by option: mistyped, or not needed."""
     rules: dict[str, list[str]] = {}
@@ -213,6 +219,7 @@ def answer_words(
     lines += [_counts_line("caption", counts["captions"])] if any(counts["captions"].values()) else []
     lines.append(_counts_line("tag", counts))
     lines += dataset_lines(refreshed)
+    lines += artefact_lines(summary)
     lines += unmatched_lines(selection)
     lines += left_out_lines(lost)
     lines.append("next: capprep review report.html")
@@ -221,6 +228,7 @@ def answer_words(
         for step, tally in ((step, tallies[step.stage.name]) for step in steps)
     }
     texts = {
+        "artefacts": {name: [artefact.code for artefact in found] for name, found in summary.artefacts.items()},
         "remarks": summary.remarks,
         "unmatched_rules": [asdict(rule) for rule in selection.find_unmatched()],
         "notice": session.profile.notice,

@@ -111,7 +111,7 @@ def _given(said: Words, rules: TextRules) -> Iterator[Piece]:
         if len(said.existing) > MAX_EXISTING:
             why = f"the text beside the picture is longer than {MAX_EXISTING:,} characters"
             yield Piece(EXISTING, "", "", kept=False, step="existing", reason=why)
-    caption = words.caption_text((said.caption or "")[:MAX_CAPTION])
+    caption = words.caption_text((said.caption or "")[:MAX_CAPTION], commas=rules.caption_commas)
     if caption:
         cut = len(said.caption or "") > MAX_CAPTION
         why = f"cut off after {MAX_CAPTION:,} characters" if cut else ""
@@ -264,6 +264,7 @@ def _shortened(pieces: Sequence[Piece], kind: str, fits: Callable[[Sequence[Piec
         return list(pieces)
 
     def cut(text: str) -> list[Piece]:
+        text = text.rstrip(", ")
         changed = replace(whole, text=text, kept=bool(text), step="budget", reason=why)
         return [changed if piece is whole else piece for piece in pieces]
 

@@ -79,6 +79,9 @@ class TextRules(Config):
         "For which trainer brackets are written: webui with backslashes, kohya as they are.",
         choices=("webui", "kohya"),
     )
+    caption_commas: bool = option(
+        False, "Leave commas in captions; trainers that shuffle at commas take such a sentence apart."
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -22,8 +22,15 @@ def tag_text(name: str) -> str:
     return _one_line(name.replace("_", " ").replace(",", " "))
 
 
-def caption_text(caption: str) -> str:
-    """A caption as one piece of a comma list: trainers shuffle and drop at commas, which would shred a sentence."""
+def caption_text(caption: str, *, commas: bool = False) -> str:
+    """A caption as one piece of a comma list: trainers shuffle and drop at commas, which would shred a sentence.
+
+    Args:
+        caption: The sentence.
+        commas: True to leave those that stand between words.
+    """
+    if commas:
+        return ", ".join(filter(None, map(_one_line, caption.split(","))))
     return _one_line(caption.replace(",", " "))
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from capprep.cli.demo import PICTURES, SEED
+from capprep.facts import Sentence
 from capprep.models.tagger import Label
 from capprep.toybox.samples import draw_folder
 
@@ -50,8 +51,8 @@ def seeing(
     class Captioner:
         def __init__(self, *_: object) -> None: ...
 
-        def captions(self, pictures: Sequence[Pixels], **_: object) -> list[str]:
-            return [line["caption"] for line in truth.of(pictures)]
+        def candidates(self, pictures: Sequence[Pixels], _: object) -> list[tuple[Sentence, ...]]:
+            return [(Sentence(line["caption"]),) for line in truth.of(pictures)]
 
     class Matcher:
         def __init__(self, *_: object) -> None: ...

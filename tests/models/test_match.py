@@ -5,6 +5,7 @@ import pytest
 import torch
 from PIL import Image
 from transformers import BertTokenizer, BlipForImageTextRetrieval
+from transformers.models.blip.image_processing_pil_blip import BlipImageProcessorPil
 
 import capprep.toybox
 from capprep.errors import ModelMismatch
@@ -46,6 +47,20 @@ def test_the_product_of_the_embeddings_is_the_classs_own_similarity(matcher, pic
     assert ours.shape == expected.shape == (5, 5)
     np.testing.assert_allclose(ours, expected, atol=1e-5)
     assert np.ptp(expected) > 0.2
+
+
+@pytest.mark.parametrize("size", [(512, 512), (300, 517)])
+def test_from_transformers_own_processor_to_the_score_everything_agrees(matcher, size: tuple[int, int]) -> None:
+    pictures = [np.asarray(draw(scene(number), size)) for number in range(3)]
+    model = BlipForImageTextRetrieval.from_pretrained(MATCH, dtype=torch.float32).eval()
+    x = BlipImageProcessorPil.from_pretrained(MATCH)(pictures, return_tensors="pt")["pixel_values"]
+    for text in TEXTS:
+        tokens = BertTokenizer.from_pretrained(MATCH)([text] * 3, return_tensors="pt")
+        given = {"input_ids": tokens["input_ids"], "attention_mask": tokens["attention_mask"]}
+        with torch.no_grad():
+            expected = model(**given, pixel_values=x, use_itm_head=False).itm_score[:, 0].numpy()
+        ours = matcher.image_embeddings(pictures) @ matcher.text_embeddings([text])[0]
+        np.testing.assert_allclose(ours, expected, atol=1e-4)
 
 
 def test_embeddings_are_unit_vectors_in_float32(matcher, pictures) -> None:
