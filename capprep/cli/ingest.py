@@ -16,10 +16,10 @@ from capprep.cli.session import Session, config_options, policy_options, session
 from capprep.engines import Engine
 from capprep.engines.local import LocalEngine
 from capprep.errors import EXIT_DONE, EXIT_SOME_FAILED, ConfigError
-from capprep.lock import Store
 from capprep.run import Tally
 from capprep.stage import Runtime
 from capprep.stages.picture import Picture
+from capprep.store import Store
 from capprep.workspace import Workspace
 
 RATED = 100

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import (
     BarColumn,
+    DownloadColumn,
     MofNCompleteColumn,
     Progress,
     ProgressColumn,
@@ -15,6 +16,7 @@ from rich.progress import (
     TaskID,
     TextColumn,
     TimeRemainingColumn,
+    TransferSpeedColumn,
 )
 from rich.text import Text
 
@@ -32,25 +34,37 @@ class _Rate(ProgressColumn):
 
 
 @contextmanager
-def bars() -> Iterator[Watch]:
-    """One bar for each stage that has something to do, kept when it is done."""
+def bars(*, of_bytes: bool = False) -> Iterator[Watch]:
+    """One bar for each stage that has something to do, kept when it is done.
+
+    Args:
+        of_bytes: What is counted are bytes, shown with their units.
+    """
     columns = (
         TextColumn("{task.description:<13}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        _Rate(),
+        BarColumn(bar_width=20 if of_bytes else 40),
+        DownloadColumn() if of_bytes else MofNCompleteColumn(),
+        TransferSpeedColumn() if of_bytes else _Rate(),
         TimeRemainingColumn(compact=True),
-        TextColumn("{task.fields[detail]}", style="dim"),
+        TextColumn("{task.fields[detail]}", style="dim", markup=False),
     )
     with Progress(*columns, console=Console(stderr=True)) as progress:
         tasks: dict[str, TaskID] = {}
+        totals: dict[str, int] = {}
 
         def watch(stage: str, done: int, total: int, detail: str = "") -> None:
             if stage not in tasks:
-                if done >= total:
+                # a transfer may have to be waited for before anybody knows how much it is
+                if done >= total and not (of_bytes and detail):
                     return
                 # what was known before this run counts as done and not towards the rate
-                tasks[stage] = progress.add_task(stage, total=total, completed=done, detail=detail)
-            progress.update(tasks[stage], completed=done, total=total, detail=detail)
+                tasks[stage] = progress.add_task(stage, total=total or None, completed=done, detail=detail)
+                totals[stage] = total
+            # another total makes the rate be measured anew, which a small file after a large one is not worth
+            if not of_bytes or abs(total - totals[stage]) > totals[stage] / 100:
+                totals[stage] = total
+            shown = totals[stage]
+            completed = min(done, shown) if done < total else shown
+            progress.update(tasks[stage], completed=completed, total=shown or None, detail=detail)
 
         yield watch

@@ -7,16 +7,16 @@ from pathlib import Path
 
 import click
 
-from capprep.cli.session import Session
+from capprep.cli.session import Session, shown_path
 from capprep.engines.local import LocalEngine
 from capprep.errors import ConfigError
-from capprep.lock import Found, Store
 from capprep.models.tagger_spec import BUILT_IN, TaggerSpec, find_spec
 from capprep.pipeline import Step
 from capprep.stage import Runtime
 from capprep.stages.blip import Blip
 from capprep.stages.booru import Booru
 from capprep.stages.match import MatchImage, MatchText
+from capprep.store import Found, Store
 from capprep.thresholds import Thresholds
 
 device_option = click.option(
@@ -61,20 +61,27 @@ def find_model(session: Session, role: str, given: str | None, labels: Path | No
         ModelError: It is not there, cannot be fetched, or is not what it should be.
         ConfigError: The name given is of a model for something else.
     """
-    store = Store()
     if given is not None and given not in session.lock.models:
-        return store.given(Path(given), labels)
+        return Store().given(Path(given), labels)
     if labels is not None:
         raise ConfigError("--booru-labels is for a tagger of your own", "name its .onnx file with --booru-model")
     model = session.lock.named(given or session.profile.models[role])
     if model.role != role:
         raise ConfigError(f"{model.name} is a model for {model.role}, not for {role}", "see: capprep models list")
-    found = store.find(model)
-    if found.recorded:
-        session.note(
-            f"{model.name}: no digest was known for {', '.join(found.recorded)}; recorded the one of the file fetched"
-        )
+    with session.progress(of_bytes=True) as watch:
+        found = Store(watch=watch).find(model)
+    for note in found_notes(found):
+        session.note(f"{found.name}: {note}")
     return found
+
+
+def found_notes(found: Found) -> list[str]:
+    """What was not as usual when a model was found, one line each."""
+    lines = [f"a damaged file was fetched anew; the old one is {shown_path(path)} now" for path in found.put_aside]
+    if found.recorded:
+        names = ", ".join(found.recorded)
+        lines.append(f"no SHA-256 was known for {names}; what is here now is recorded, and later files are held to it")
+    return lines
 
 
 def caption_step(session: Session, blip: Blip, given: str | None, device: str) -> Step:

@@ -75,14 +75,14 @@ class Session:
             click.secho(text, fg="yellow", err=True)
 
     @contextmanager
-    def progress(self) -> Iterator[Watch]:
+    def progress(self, *, of_bytes: bool = False) -> Iterator[Watch]:
         """A bar for each stage with rate and time left, if a person watches."""
         if self.as_json or not sys.stderr.isatty():
             yield unwatched
             return
         from capprep.cli.progress import bars
 
-        with bars() as watch:
+        with bars(of_bytes=of_bytes) as watch:
             yield watch
 
 
