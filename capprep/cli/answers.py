@@ -8,12 +8,13 @@ from typing import Any
 
 import click
 
+from capprep import gather
 from capprep.agreement import CONTRADICTED, SUPPORTED, Verdict
 from capprep.candidates import LeftOut
 from capprep.cli.session import Session, printable, shown_path
 from capprep.curate import SELECT
 from capprep.errors import EXIT_DONE, EXIT_SOME_FAILED
-from capprep.pipeline import Refreshed, Step
+from capprep.pipeline import Refreshed, Step, current_policy
 from capprep.run import Tally
 from capprep.select import Example, Selection
 from capprep.summary import Summary
@@ -106,6 +107,29 @@ def dataset_lines(refreshed: Refreshed) -> list[str]:
     if foreign:
         lines.append(f"not made by capprep, but any trainer would use them: {shortened(foreign)}")
     return lines
+
+
+def beside_lines(workspace: Workspace) -> list[str]:
+    """What is to be said of the texts beside source pictures."""
+    used, count = current_policy(workspace).existing, workspace.sources.with_text()
+    lines = []
+    if count:
+        whose = f"{plural(count, 'picture')} {'has' if count == 1 else 'have'} a text beside the file"
+        how = "not used; to use it: capprep caption --existing keep (or prepend, append)"
+        lines.append(f"{whose}, {how if used == 'ignore' else f'used as --existing {used} says'}")
+    broken = [f"{file} ({message})" for file, message in gather.unusable_texts(workspace)]
+    if broken:
+        lines.append(f"{plural(len(broken), 'text')} beside pictures cannot be used: {shortened(broken)}")
+    return lines
+
+
+def beside_data(workspace: Workspace) -> dict[str, Any]:
+    """The same as JSON data."""
+    return {
+        "pictures": workspace.sources.with_text(),
+        "existing": current_policy(workspace).existing,
+        "unusable": [{"file": file, "message": message} for file, message in gather.unusable_texts(workspace)],
+    }
 
 
 def unmatched_lines(selection: Selection) -> list[str]:
@@ -212,6 +236,7 @@ def answer_words(
     lines += [work_line(step, tallies[step.stage.name]) for step in steps]
     lines += [_counts_line("caption", counts["captions"])] if any(counts["captions"].values()) else []
     lines.append(_counts_line("tag", counts))
+    lines += beside_lines(workspace)
     lines += dataset_lines(refreshed)
     lines += unmatched_lines(selection)
     lines += left_out_lines(lost)
