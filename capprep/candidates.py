@@ -103,6 +103,21 @@ UNKNOWN = Thresholds()
 
 
 @dataclass(frozen=True, slots=True)
+class Beside:
+    """The text that lies beside a source picture.
+
+    Attributes:
+        file: Where it lies, for people to read.
+        text: What it says; "" where it says nothing or cannot be used.
+        message: Why it cannot, or "".
+    """
+
+    file: str
+    text: str
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Candidate:
     """One picture's facts, as far as they are known.
 
@@ -124,6 +139,7 @@ class Candidate:
         part: How many-eth part of a picture that was split, from 1; 0 for a whole one.
         appearance: What it is compared with others by, or None where it failed.
         mirrored: Digest of the mirrored square's blob, or None where not made.
+        beside: The text beside the first of its sources that has one, or None.
     """
 
     id: str
@@ -143,6 +159,7 @@ class Candidate:
     ended: bool = True
     sentences: tuple[Sentence, ...] = ()
     choice: str = ""
+    beside: Beside | None = None
 
     @property
     def name(self) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capprep.agreement import best_text
-from capprep.candidates import Candidate, LeftOut
+from capprep.candidates import Beside, Candidate, LeftOut
 from capprep.facts import (
     BLIP,
     BOORU,
@@ -111,6 +111,7 @@ class Candidates(Sequence[Candidate]):
         rows = self._subject_N[start:stop].tolist()
         subjects = [Subject(id_.decode(), picture.decode(), number, part) for id_, picture, number, part in rows]
         paths = self._workspace.sources.paths(dict.fromkeys(each.picture for each in subjects))
+        texts = beside(self._workspace, paths)
         learnt, failures = self._learnt([each.id for each in subjects])
         return [
             Candidate(
@@ -119,6 +120,7 @@ class Candidates(Sequence[Candidate]):
                 part=each.part,
                 sources=tuple(map(_shown, paths[each.picture])),
                 failures=tuple(failures.get(each.id, ())),
+                beside=texts.get(each.picture),
                 **learnt.get(each.id, {}),
             )
             for each in subjects
@@ -217,6 +219,25 @@ def unreadable(workspace: Workspace) -> list[LeftOut]:
         LeftOut((shown(workspace, source),), "source", source.reason, source.message)
         for source in workspace.sources.unreadable()
     ]
+
+
+def beside(workspace: Workspace, pictures: Iterable[str]) -> dict[str, Beside]:
+    """The text beside each of some pictures that has one, by the picture's id.
+
+    Of several files of one picture the first whose text says something counts, in the order of their paths.
+    """
+    found: dict[str, Beside] = {}
+    ids = list(pictures)
+    for start in range(0, len(ids), PAGE):
+        for id_, text in workspace.sources.texts(ids[start : start + PAGE]):
+            if id_ not in found or (text.content and not found[id_].text):
+                found[id_] = Beside(_shown(workspace.sources.relative(text.file)), text.content or "", text.message)
+    return found
+
+
+def unusable_texts(workspace: Workspace) -> list[tuple[str, str]]:
+    """The texts beside pictures that cannot be used, each as people are shown it, and why."""
+    return [(_shown(file), message) for file, message in workspace.sources.unusable_texts()]
 
 
 def shown(workspace: Workspace, source: Source) -> str:

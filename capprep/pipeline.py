@@ -10,7 +10,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from capprep import dataset, gather
+from capprep.beside import remember_texts
 from capprep.candidates import BOX, PIXELS, Candidate, Policy, mirror_id
 from capprep.config import options
 from capprep.curate import Decisions, curate
@@ -27,6 +30,7 @@ from capprep.images.crop import split
 from capprep.images.entries import SUFFIXES, Entry
 from capprep.images.entries import split as split_key
 from capprep.images.files import revisit, scan
+from capprep.images.texts import with_texts
 from capprep.models import clip_tokens
 from capprep.portions import portions
 from capprep.run import Tally, Watch, run, run_cuts, run_sources, unwatched
@@ -35,7 +39,7 @@ from capprep.stage import Cut, Failure, Stage, key
 from capprep.stages.mirror import Mirror, flipped
 from capprep.stages.picture import Picture
 from capprep.summary import Summary
-from capprep.wording import Wordings, vocabulary
+from capprep.wording import Wordings, needs_words, vocabulary
 from capprep.workspace import Workspace
 
 _AT_ONCE = 500
@@ -102,8 +106,9 @@ def ingest(
     skip = (workspace.dataset, workspace.runs, workspace.folder)
     sources = workspace.sources
     sources.begin_search()
-    sources.find(scan(places, skip=skip, recursive=recursive))
-    for some in portions(_elsewhere(sources.absent()), _AT_ONCE):
+    for some in portions(with_texts(scan(places, skip=skip, recursive=recursive)), _AT_ONCE):
+        sources.find(some)
+    for some in portions(with_texts(_elsewhere(sources.absent())), _AT_ONCE):
         sources.find(some)
     if not sources.found() and not sources.any():
         raise DatasetError(
@@ -113,6 +118,7 @@ def ingest(
     for gone in portions(sources.absent(), _AT_ONCE):
         sources.forget(gone)
     _remember(workspace, policy)
+    remember_texts(workspace)
     tally = run_sources(workspace, step.stage, step.engine, watch=watch)
     again = _recut(workspace, step, watch)
     tally.computed += again.computed
@@ -172,8 +178,16 @@ def _recut(workspace: Workspace, step: Step, watch: Watch) -> Tally:
     return tally
 
 
-def caption(workspace: Workspace, steps: Iterable[Step], watch: Watch = unwatched) -> dict[str, Tally]:
+def caption(
+    workspace: Workspace, steps: Iterable[Step], watch: Watch = unwatched, policy: Policy | None = None
+) -> dict[str, Tally]:
     """Bring the facts of some stages up to date, one stage after the other, for the pictures of the set.
+
+    Args:
+        workspace: Where.
+        steps: The stages.
+        watch: Told of the progress.
+        policy: How texts are going to be written, if not as they were: a picture whose text is kept needs no words.
 
     Returns:
         What each stage did, by its name.
@@ -181,7 +195,11 @@ def caption(workspace: Workspace, steps: Iterable[Step], watch: Watch = unwatche
     Raises:
         WorkspaceError: Nothing was ingested yet.
     """
-    return _caption(workspace, steps, _kept(workspace, _candidates(workspace)), watch)
+    policy = policy or current_policy(workspace)
+    chosen = _kept(workspace, _candidates(workspace))
+    if policy.existing == "keep":
+        chosen = chosen.some(np.flatnonzero([needs_words(each, policy) for each in chosen]))
+    return _caption(workspace, steps, chosen, watch)
 
 
 def _caption(workspace: Workspace, steps: Iterable[Step], chosen: Candidates, watch: Watch) -> dict[str, Tally]:

@@ -94,6 +94,7 @@ def _words(candidate: Candidate, example: Example | None) -> Row:
         "file": example.name + example.suffix if example else None,
         "text": example.text if example else None,
         "text_by_hand": example.edited if example else None,
+        "text_beside": candidate.beside.file if candidate.beside else None,
         "caption": candidate.caption,
         "tags": {tag.name: round(tag.probability, 4) for tag in candidate.tags} if candidate.tags else {},
     }
@@ -110,6 +111,6 @@ COLUMNS = (
     *("name", "number", "part", "source", "sources", "sha256", "status", "reason", "message", "flaws", "chosen"),
     "duplicate_of",
     *_PICTURE,
-    *("file", "text", "text_by_hand", "caption", "tags", "recipe"),
+    *("file", "text", "text_by_hand", "text_beside", "caption", "tags", "recipe"),
 )
 """Every column, in order."""

@@ -77,7 +77,17 @@ def _facts_in_order(db: sqlite3.Connection) -> None:
     db.execute("ALTER TABLE learnt RENAME TO fact")
 
 
-STEPS: tuple[Callable[[sqlite3.Connection], None], ...] = (_first, _cuts, _facts_in_order)
+def _texts(db: sqlite3.Connection) -> None:
+    # the text beside a source picture, by the picture's path; both paths as in `source`. content is NULL where it
+    # cannot be used; message says why
+    db.execute(
+        """CREATE TABLE beside (
+            path BLOB PRIMARY KEY, file BLOB NOT NULL, bytes INTEGER, mtime_ns INTEGER, content TEXT, message TEXT
+        ) WITHOUT ROWID"""
+    )
+
+
+STEPS: tuple[Callable[[sqlite3.Connection], None], ...] = (_first, _cuts, _facts_in_order, _texts)
 
 
 def check_version(db: sqlite3.Connection) -> int:
@@ -93,6 +103,15 @@ def check_version(db: sqlite3.Connection) -> int:
             "update capprep, or use another folder",
         )
     return int(version)
+
+
+def is_current(db: sqlite3.Connection) -> bool:
+    """Whether a database has seen every step.
+
+    Raises:
+        WorkspaceError: A newer version of the program made it.
+    """
+    return check_version(db) == len(STEPS)
 
 
 def migrate(db: sqlite3.Connection) -> None:

@@ -307,11 +307,11 @@ def _choices(
             reason = "" if text in words.tags else why or "not in the text written by hand"
         verdict = judgements.tags.get(text)
         choices.append(TagChoice(tag.name, text, tag.category, tag.probability, not reason, reason, verdict))
-    if edited:
-        known = {choice.text for choice in choices}
-        for text in (text for text in words.tags if text not in known):
-            tag = given.get(text, TagScore(text, WRITTEN, 0.0))
-            choices.append(TagChoice(tag.name, text, tag.category, None, True, "", judgements.tags.get(text)))
+    # in a person's text, or in one that lay beside the picture
+    known = {choice.text for choice in choices}
+    for text in (text for text in words.tags if text not in known):
+        tag = given.get(text, TagScore(text, WRITTEN, 0.0))
+        choices.append(TagChoice(tag.name, text, tag.category, None, True, "", judgements.tags.get(text)))
     place = {text: n for n, text in enumerate(words.tags)}
     choices.sort(key=lambda choice: place.get(choice.text, len(place)) if choice.kept else len(place))
     return tuple(choices)

@@ -1,11 +1,11 @@
-"""The files pictures come from, and the subjects they are: whole pictures, and cuts of them."""
+"""The files pictures come from, texts beside them, and the subjects they are: whole pictures, and cuts of them."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,8 +35,16 @@ _SCRATCH = (
     ) WITHOUT ROWID""",
     "CREATE INDEX IF NOT EXISTS temp.found_key ON found (key)",
     "CREATE TEMP TABLE IF NOT EXISTS taken (id TEXT PRIMARY KEY) WITHOUT ROWID",
+    # the texts that a search found; file is path and member as in `beside`
+    """CREATE TEMP TABLE IF NOT EXISTS neighbour (
+        source BLOB PRIMARY KEY, path BLOB, place INTEGER, member BLOB, file BLOB,
+        bytes INTEGER, stamp INTEGER, reason TEXT, message TEXT
+    ) WITHOUT ROWID""",
 )
 """Tables of the connection alone, which SQLite keeps in a file of its own: memory holds a page of them."""
+
+TEXTS_AT_ONCE = 256
+"""Texts that are read before they are stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +64,26 @@ class Source:
     bytes: int
     stamp: int
     reason: str = ""
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A text that lies beside a file that a picture came from.
+
+    Attributes:
+        source: The picture's file, as in `Source.key`.
+        file: The text's, in the same form.
+        bytes, stamp: Size and time (in ns) when it was read; equal ones mean that it need not be read again.
+        content: What it says, or None where it cannot be used.
+        message: Why it cannot, or "".
+    """
+
+    source: bytes
+    file: bytes
+    bytes: int
+    stamp: int
+    content: str | None
     message: str = ""
 
 
@@ -154,9 +182,10 @@ class Sources:
             self.db.execute(statement)
         self.db.execute("DELETE FROM temp.found")
         self.db.execute("DELETE FROM temp.taken")
+        self.db.execute("DELETE FROM temp.neighbour")
 
-    def find(self, entries: Iterable[Entry]) -> None:
-        """Take in what a search found; of one found twice, that which can be read."""
+    def find(self, entries: Collection[Entry]) -> None:
+        """Take in what a search found, with the texts beside it; of one found twice, that which can be read."""
         rows = ((*each.order, self.relative(each.key), *_facts(each)) for each in entries)
         with self._scratching():
             self.db.executemany(
@@ -165,6 +194,14 @@ class Sources:
                 " SET bytes = excluded.bytes, stamp = excluded.stamp, reason = '', message = ''"
                 " WHERE reason <> '' AND excluded.reason = ''",
                 rows,
+            )
+            self.db.executemany(
+                "INSERT OR REPLACE INTO temp.neighbour VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    (self.relative(each.key), *text.order, self.relative(text.key), *_facts(text))
+                    for each in entries
+                    if (text := each.text) is not None
+                ),
             )
 
     def found(self) -> int:
@@ -222,6 +259,61 @@ class Sources:
         """Whether a file is known that could be read."""
         return self.db.execute("SELECT 1 FROM source WHERE id IS NOT NULL LIMIT 1").fetchone() is not None
 
+    # --- texts beside pictures -------------------------------------------------------------------
+
+    def forget_texts(self) -> None:
+        """Forget every text that was not found."""
+        self.db.execute("DELETE FROM beside WHERE path NOT IN (SELECT source FROM temp.neighbour)")
+
+    def texts_to_read(self) -> Iterator[list[tuple[bytes, Entry]]]:
+        """The texts found that are not as they were last read, each with its picture's file, a page at a time."""
+        query = (
+            "SELECT source, neighbour.path, place, member, neighbour.bytes, stamp, reason, neighbour.message"
+            " FROM temp.neighbour LEFT JOIN beside ON beside.path = source"
+            " WHERE (beside.file IS NOT neighbour.file OR beside.bytes IS NOT neighbour.bytes OR mtime_ns IS NOT stamp)"
+            " AND (neighbour.path, place, source) > (?, ?, ?)"
+            f" ORDER BY neighbour.path, place, source LIMIT {TEXTS_AT_ONCE}"
+        )
+        last: tuple[bytes, int, bytes] = (b"", -1, b"")
+        while page := self.db.execute(query, last).fetchall():
+            yield [(self._absolute(row[0]), _text_entry(row)) for row in page]
+            last = page[-1][1], page[-1][2], page[-1][0]
+
+    def texts(self, pictures: Iterable[str]) -> Iterator[tuple[str, Text]]:
+        """A picture's id and a text beside one of its files, for some pictures, in the order of the files' paths."""
+        wanted = tuple(pictures)
+        rows = self.db.execute(
+            "SELECT id, path, file, beside.bytes, beside.mtime_ns, content, beside.message FROM beside"
+            f" JOIN source USING (path) WHERE id IN ({', '.join('?' * len(wanted))}) ORDER BY path",
+            wanted,
+        )
+        for id_, path, file, *rest in rows:
+            yield id_, Text(self._absolute(path), self._absolute(file), *rest)
+
+    def with_text(self) -> int:
+        """How many pictures have a text beside one of their files that says something."""
+        (count,) = self.db.execute(
+            "SELECT count(DISTINCT id) FROM beside JOIN source USING (path) WHERE content <> ''"
+        ).fetchone()
+        return int(count)
+
+    def unusable_texts(self) -> Iterator[tuple[bytes, str]]:
+        """The file of each text that cannot be used, as it is stored, and why."""
+        yield from self.db.execute("SELECT DISTINCT file, message FROM beside WHERE message <> '' ORDER BY file")
+
+    def set_texts(self, texts: Iterable[Text]) -> None:
+        """Remember texts, in one transaction."""
+        rows = [
+            (self.relative(text.source), self.relative(text.file), text.bytes, text.stamp, text.content, text.message)
+            for text in texts
+        ]
+        with self.transaction():
+            self.db.executemany(
+                "INSERT OR REPLACE INTO beside (path, file, bytes, mtime_ns, content, message)"
+                " VALUES (?, ?, ?, ?, ?, ?)",
+                rows,
+            )
+
     def pictures(self) -> set[str]:
         """The id of each picture that has a source."""
         return {picture for (picture,) in self.db.execute("SELECT DISTINCT id FROM source WHERE id IS NOT NULL")}
@@ -266,4 +358,9 @@ def _facts(entry: Entry) -> tuple[int, int, str, str]:
 
 def _entry(row: Sequence[Any]) -> Entry:
     path, place, member, _, size, stamp, reason, message, *_ = row
+    return Entry(os.fsdecode(path), entries.decoded(member), size, stamp, place, reason, message)
+
+
+def _text_entry(row: Sequence[Any]) -> Entry:
+    _, path, place, member, size, stamp, reason, message = row
     return Entry(os.fsdecode(path), entries.decoded(member), size, stamp, place, reason, message)

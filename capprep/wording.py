@@ -1,10 +1,10 @@
-"""What the text of each picture says: the models' words as the policy has them written, or a person's own."""
+"""What the text of each picture says: the words known of it as the policy has them written, or a person's own."""
 
 from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import PurePath
 
@@ -15,7 +15,7 @@ from capprep.facts import Sentence
 from capprep.filewords import Rule, Vocabulary
 from capprep.filewords.artefacts import Artefact, artefacts
 from capprep.filewords.chunks import CHUNK, Encode, first_chunks, sizes
-from capprep.filewords.pieces import CAPTION, TAG
+from capprep.filewords.pieces import CAPTION, EXISTING, TAG
 from capprep.filewords.words import key
 from capprep.images import archives
 from capprep.thresholds import over
@@ -138,7 +138,7 @@ class Wordings:
             parts = list(dict.fromkeys(sentence.split(", ")))  # as equal pieces of a text are one
             if pieces[: len(parts)] == parts:
                 return sentence, pieces[len(parts) :]
-        if pieces and len(pieces[0].split()) > TAG_WORDS:
+        if pieces and _is_sentence(pieces[0]):
             return pieces[0], pieces[1:]
         return None, pieces
 
@@ -180,6 +180,11 @@ def vocabulary(candidates: Iterable[Candidate], decisions: Decisions, wordings: 
     return sorted(texts - {""})
 
 
+def needs_words(candidate: Candidate, policy: Policy) -> bool:
+    """Whether a model's words could be in a picture's text; not where the one beside it is kept as it is."""
+    return policy.existing != "keep" or not _beside(candidate, policy)
+
+
 def captioned(candidate: Candidate) -> str | None:
     """The captioner's sentence as one piece of a text."""
     return None if candidate.caption is None else filewords.caption_text(candidate.caption)
@@ -192,8 +197,9 @@ def spoken(sentence: Sentence) -> str:
 
 def _wording(candidate: Candidate, policy: Policy, rules: Vocabulary, encode: Encode | None) -> Wording:
     """The text of one picture from the models' words."""
-    if candidate.caption is None and candidate.tags is None:
-        return Wording(None, Words(None, ()))
+    beside = _beside(candidate, policy)
+    if candidate.caption is None and candidate.tags is None and not beside:
+        return Wording(None, Words(None, ()), remarks=tuple(_unusable(candidate, policy)))
     tags = candidate.tags or ()
     thresholds = candidate.thresholds.overridden(policy.booru_threshold)
     reasons = [
@@ -204,19 +210,55 @@ def _wording(candidate: Candidate, policy: Policy, rules: Vocabulary, encode: En
     ]
     spelled = [filewords.tag_text(tag.name) for tag in tags]
     places = [place for place, reason in enumerate(reasons) if not reason]
-    said = filewords.Words(candidate.caption, tuple(tags[place] for place in places), name=_stem(candidate))
+    said = filewords.Words(candidate.caption, tuple(tags[place] for place in places), beside, _stem(candidate))
     made = filewords.compose(said, rules, encode)
     for place, piece in zip(places, made.tags, strict=True):
         spelled[place] = piece.text or spelled[place]
         reasons[place] = "" if piece.kept else piece.reason
-    caption = next((piece for piece in made.kept if piece.kind == CAPTION), None)
-    # a sentence without words is one all the same
-    sentence = caption.text if caption else None if captioned(candidate) else captioned(candidate)
-    words = Words(sentence, tuple(piece.text for piece in made.kept if piece.kind == TAG))
+    words = _said(made, candidate)
+    # what a person's words say is in the text, whatever became of the tag
+    theirs = {key(tag): tag for tag in words.tags} if beside else {}
+    for place, text in enumerate(spelled):
+        if (tag := theirs.get(key(text))) is not None:
+            spelled[place], reasons[place] = tag, ""
     # of thousands of pictures nearly all have the same reasons
     whys = tuple(map(sys.intern, reasons))
-    wrong = _artefacts(candidate, sentence, policy)
-    return Wording(made.text, words, tuple(spelled), whys, tuple(_remarks(candidate, made, wrong)), made.matched, wrong)
+    sentence = next((piece.text for piece in made.kept if piece.kind == CAPTION), None)
+    # a sentence without words is one all the same
+    wrong = _artefacts(candidate, "" if captioned(candidate) == "" and not beside else sentence, policy)
+    remarks = (*_unusable(candidate, policy), *_remarks(candidate, made, wrong))
+    return Wording(made.text, words, tuple(spelled), whys, remarks, made.matched, wrong)
+
+
+def _beside(candidate: Candidate, policy: Policy) -> str:
+    """The text beside the source, where it is to be used and says something."""
+    text = candidate.beside.text if candidate.beside and policy.existing != "ignore" else ""
+    return text if filewords.split(text) else ""
+
+
+def _said(made: filewords.Text, candidate: Candidate) -> Words:
+    """What a text from `_wording` says; of words beside the source the first piece may be the sentence."""
+    caption = next((piece.text for piece in made.kept if piece.kind == CAPTION), None)
+    pieces = [piece for piece in made.kept if piece.kind in (EXISTING, TAG)]
+    if caption is None:
+        first = pieces[0].text if pieces and pieces[0].kind == EXISTING else ""
+        if first and _is_sentence(first, (captioned(candidate),)):
+            caption, pieces = first, pieces[1:]
+        elif captioned(candidate) == "":
+            caption = ""  # a sentence without words is one all the same
+    tags = (filewords.tag_text(piece.text) if piece.kind == EXISTING else piece.text for piece in pieces)
+    return Words(caption, tuple(dict.fromkeys(tag for tag in tags if tag)))
+
+
+def _is_sentence(piece: str, known: Container[str | None] = ()) -> bool:
+    """Whether the first piece of a person's text is its sentence."""
+    return len(piece.split()) > TAG_WORDS or piece in known
+
+
+def _unusable(candidate: Candidate, policy: Policy) -> Iterator[str]:
+    """What to say where a text beside the source should have been used and cannot be."""
+    if candidate.beside and candidate.beside.message and policy.existing != "ignore":
+        yield f"the text beside the picture, {candidate.beside.file}, is left out: {candidate.beside.message}"
 
 
 def _artefacts(candidate: Candidate, sentence: str | None, policy: Policy) -> tuple[Artefact, ...]:

@@ -20,7 +20,7 @@ from capprep.errors import WorkspaceError
 from capprep.files import locked
 from capprep.ledger import Ledger
 from capprep.portions import portions
-from capprep.schema import migrate, open_read_only
+from capprep.schema import is_current, migrate, open_read_only
 from capprep.sources import SUBJECTS, Sources
 from capprep.stage import Fact, Failure, Json, Kept, Outcome, Row, Stage, key, recipe
 
@@ -90,7 +90,7 @@ class Workspace:
             if rehearse:
                 self._db = self._copied(file)
             else:
-                self._db = open_read_only(file) if read_only else self._opened(file)
+                self._db = self._read_only(file) if read_only else self._opened(file)
         except (sqlite3.Error, OSError) as error:
             raise WorkspaceError(
                 f"{file} cannot be opened: {error}", "check the folder's permissions and that the disk is not full"
@@ -108,6 +108,14 @@ class Workspace:
         with self._transaction():
             migrate(self._db)
         return self._db
+
+    def _read_only(self, file: Path) -> sqlite3.Connection:
+        db = open_read_only(file)
+        if is_current(db):
+            return db
+        # made by an older version, and bringing it up to date here would write
+        db.close()
+        return self._copied(file)
 
     def _copied(self, file: Path) -> sqlite3.Connection:
         # a database without a name is a file that nobody sees and that is gone with the connection

@@ -20,7 +20,7 @@ COMMANDS = {
     "train": "Train a hypernetwork on the curated pictures.",
     "score": "Score captions and tags again.",
     "status": "Say what is done, what is missing, what failed.",
-    "export": "Write what is known of every picture to a table.",
+    "export": "Write what is known of every picture to a table, or the set to a folder.",
     "models": "List, fetch and check the models.",
     "demo": "Take drawn sample pictures the whole way, offline.",
 }

@@ -8,12 +8,13 @@ from typing import Any
 
 import click
 
+from capprep import gather
 from capprep.agreement import CONTRADICTED, SUPPORTED, Verdict
 from capprep.candidates import LeftOut
 from capprep.cli.session import Session, printable, shown_path
 from capprep.curate import SELECT
 from capprep.errors import EXIT_DONE, EXIT_SOME_FAILED
-from capprep.pipeline import Refreshed, Step
+from capprep.pipeline import Refreshed, Step, current_policy
 from capprep.run import Tally
 from capprep.select import Example, Selection
 from capprep.summary import Summary
@@ -112,6 +113,29 @@ def artefact_lines(summary: Summary) -> list[str]:
     """Captions that have something wrong by their words alone, and what."""
     wrong = [f"{name} ({found[0].message})" for name, found in summary.artefacts.items()]
     return [f"{plural(len(wrong), 'caption')} to look at: {shortened(wrong)}"] if wrong else []
+
+
+def beside_lines(workspace: Workspace) -> list[str]:
+    """What is to be said of the texts beside source pictures."""
+    used, count = current_policy(workspace).existing, workspace.sources.with_text()
+    lines = []
+    if count:
+        whose = f"{plural(count, 'picture')} {'has' if count == 1 else 'have'} a text beside the file"
+        how = "not used; to use it: capprep caption --existing keep (or prepend, append)"
+        lines.append(f"{whose}, {how if used == 'ignore' else f'used as --existing {used} says'}")
+    broken = [f"{file} ({message})" for file, message in gather.unusable_texts(workspace)]
+    if broken:
+        lines.append(f"{plural(len(broken), 'text')} beside pictures cannot be used: {shortened(broken)}")
+    return lines
+
+
+def beside_data(workspace: Workspace) -> dict[str, Any]:
+    """The same as JSON data."""
+    return {
+        "pictures": workspace.sources.with_text(),
+        "existing": current_policy(workspace).existing,
+        "unusable": [{"file": file, "message": message} for file, message in gather.unusable_texts(workspace)],
+    }
 
 
 def unmatched_lines(selection: Selection) -> list[str]:
@@ -218,6 +242,7 @@ def answer_words(
     lines += [work_line(step, tallies[step.stage.name]) for step in steps]
     lines += [_counts_line("caption", counts["captions"])] if any(counts["captions"].values()) else []
     lines.append(_counts_line("tag", counts))
+    lines += beside_lines(workspace)
     lines += dataset_lines(refreshed)
     lines += artefact_lines(summary)
     lines += unmatched_lines(selection)

@@ -8,9 +8,9 @@ from typing import Any
 import click
 
 from capprep import pipeline
+from capprep.candidates import WORDING
 from capprep.cli import resolve
 from capprep.cli.answers import answer_words, note_changes
-from capprep.cli.sections import OFFERED
 from capprep.cli.session import Session, config_options, policy_options, session_options
 from capprep.stages.blip import Blip
 
@@ -20,7 +20,7 @@ from capprep.stages.blip import Blip
 @click.option("--blip/--no-blip", "with_blip", default=None, help="Write a sentence for each picture with BLIP.")
 @click.option("--booru/--no-booru", "with_booru", default=None, help="Tag each picture with DeepDanbooru.")
 @config_options(Blip, "caption")
-@policy_options("caption", *OFFERED)
+@policy_options("caption", *WORDING)
 @resolve.device_option
 @resolve.caption_model_option
 @resolve.booru_model_option
@@ -49,7 +49,7 @@ def caption(
     # naming one asks for that one; naming none, or only what is not wanted, asks for the others
     otherwise = not (with_blip or with_booru)
     with session.workspace() as workspace:
-        pipeline.changed_policy(workspace, policy)  # what does not go together is said before a model runs
+        wanted = pipeline.changed_policy(workspace, policy)  # what does not go together is said before a model runs
         steps = []
         if otherwise if with_blip is None else with_blip:
             steps.append(resolve.caption_step(session, blip, caption_model, device))
@@ -58,6 +58,6 @@ def caption(
         images, texts = resolve.match_steps(session, match_model, device, blip.dtype)
         note_changes(session, workspace, [*steps, images])
         with session.progress() as watch:
-            tallies = pipeline.caption(workspace, steps, watch)
+            tallies = pipeline.caption(workspace, steps, watch, wanted)
             scored, refreshed = pipeline.score(workspace, images, texts, policy, watch)
         answer_words(session, workspace, [*steps, images, texts], tallies | scored, refreshed)

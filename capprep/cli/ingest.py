@@ -11,7 +11,16 @@ import click
 
 from capprep import pipeline
 from capprep.candidates import CURATING
-from capprep.cli.answers import curation_lines, dataset_lines, left_out_lines, note_changes, plural, selection_data
+from capprep.cli.answers import (
+    beside_data,
+    beside_lines,
+    curation_lines,
+    dataset_lines,
+    left_out_lines,
+    note_changes,
+    plural,
+    selection_data,
+)
 from capprep.cli.session import Session, config_options, policy_options, session_options, shown_path
 from capprep.engines import Engine
 from capprep.engines.local import LocalEngine
@@ -87,6 +96,7 @@ def ingest(
             "computed": tally.computed,
             "known": tally.known,
             "seconds": tally.seconds,
+            "beside": beside_data(workspace),
             "dry_run": dry_run,
         }
         session.answer("\n".join(_lines(workspace, picture.size, refreshed, tally, dry_run)), data)
@@ -127,6 +137,7 @@ def _lines(workspace: Workspace, size: int, refreshed: pipeline.Refreshed, tally
     else:
         lines = [f"{pictures} of {size}x{size} in {where}/  {read}"]
     lines += curation_lines(refreshed)
+    lines += beside_lines(workspace)
     lines += dataset_lines(refreshed)
     lines += left_out_lines([left for left in selection.left_out if left.stage in ("source", Picture.name)])
     if refreshed.summary.pictures and not dry_run:

@@ -7,16 +7,16 @@ from typing import Any
 import click
 
 from capprep import pipeline
+from capprep.candidates import WORDING
 from capprep.cli import resolve
 from capprep.cli.answers import answer_words, note_changes
-from capprep.cli.sections import OFFERED
 from capprep.cli.session import Session, policy_options, session_options
 from capprep.facts import MATCH_IMAGE
 
 
 @click.command()
 @session_options
-@policy_options("caption", "booru_threshold", "mcut", quietly=OFFERED)
+@policy_options("caption", "booru_threshold", "mcut", quietly=WORDING)
 @resolve.device_option
 @resolve.match_model_option
 def score(session: Session, policy: dict[str, Any], device: str, match_model: str | None) -> None:

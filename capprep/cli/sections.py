@@ -15,10 +15,7 @@ SECTIONS: dict[str, tuple[type[Config], ...]] = {
     "train": (TrainConfig,),
 }
 
-OFFERED = tuple(name for name in WORDING if name != "existing")
-"""Fields of `Policy` by which texts are written, as commands offer them; no command reads texts beside pictures."""
-
-POLICIES = {"ingest": ("split", "mirror"), "select": CURATING, "caption": OFFERED}
+POLICIES = {"ingest": ("split", "mirror"), "select": CURATING, "caption": WORDING}
 """Fields of `Policy` by the section that sets them."""
 
 

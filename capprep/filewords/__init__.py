@@ -5,7 +5,7 @@ from __future__ import annotations
 from capprep.filewords.compose import compose
 from capprep.filewords.pieces import Piece, Text, Words
 from capprep.filewords.rules import TEXT_FIELDS, Rule, TextRules, Vocabulary, inlined
-from capprep.filewords.words import KAOMOJI, caption_text, escape, join, split, tag_text, unescape
+from capprep.filewords.words import KAOMOJI, caption_text, escape, join, retarget, split, tag_text, unescape
 
 __all__ = [
     "KAOMOJI",
@@ -21,6 +21,7 @@ __all__ = [
     "escape",
     "inlined",
     "join",
+    "retarget",
     "split",
     "tag_text",
     "unescape",

@@ -63,6 +63,19 @@ def unescape(text: str) -> str:
     return re.sub(r"\\([\\()\[\]])", r"\1", text)
 
 
+def retarget(text: str, before: str, now: str) -> str:
+    """A whole text written for one trainer as another reads the same words.
+
+    Args:
+        text: As it stands in its file.
+        before: For whom it was written, "webui" or "kohya" as in `TextRules.escape`.
+        now: For whom it is wanted.
+    """
+    if before == now:
+        return text
+    return unescape(text) if now == "kohya" else escape(text)
+
+
 def split(text: str) -> list[str]:
     """The pieces of a text between its commas as words, in their order: what `join` and `escape` did is undone."""
     pieces = (_one_line(unescape(piece)) for piece in text.split(","))

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
-from capprep.images.entries import Entry, is_picture
+from capprep.images.entries import Entry, is_picture, is_text
 from capprep.images.unusable import Unusable
 
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2")
@@ -56,14 +56,14 @@ class Archive(Protocol):
     """An archive, open for reading."""
 
     def entries(self) -> Iterator[Entry]:
-        """Its pictures, in the order in which they lie in it; of two with one name, the later one counts.
+        """Its pictures and texts, in the order in which they lie in it; of two with one name, the later one counts.
 
         Raises:
             Unusable: After the last one that can be found: `truncated`, `corrupt`, `too_large`, `unreadable`.
         """
 
     def read(self, entry: Entry) -> bytes:
-        """A picture's bytes; cheapest in the order of `entries`.
+        """The bytes of a picture or text; cheapest in the order of `entries`.
 
         Raises:
             Unusable: `truncated`, `corrupt`, or `unreadable`: the archive is not the one that was listed.
@@ -123,10 +123,10 @@ def _explained() -> Iterator[None]:
 
 
 def _wanted(name: str) -> bool:
-    """A picture by its name and not hidden, as the shadow files are that macOS puts beside each file."""
+    """A picture or text by its name and not hidden, as the shadow files are that macOS puts beside each file."""
     parts = name.split("/")
     hidden = any(part.startswith(".") and part not in (".", "..") for part in parts)
-    return is_picture(parts[-1]) and not hidden and "__MACOSX" not in parts
+    return (is_picture(parts[-1]) or is_text(parts[-1])) and not hidden and "__MACOSX" not in parts
 
 
 def _checked(content: bytes, entry: Entry) -> bytes:

@@ -1,4 +1,4 @@
-"""What a search for pictures finds: files, pictures inside archives, and what looks like one and cannot be opened."""
+"""What a search for pictures finds: files, pictures inside archives, texts beside them, and what cannot be opened."""
 
 from __future__ import annotations
 
@@ -8,6 +8,12 @@ from typing import TypeAlias
 
 SUFFIXES = frozenset(".avif .bmp .gif .heic .heif .jfif .jpe .jpeg .jpg .jxl .mpo .png .ppm .tif .tiff .webp".split())
 """File suffixes taken for pictures when a folder is searched; what a file is, its content decides."""
+
+TEXT_SUFFIXES = (".txt", ".caption")
+"""File suffixes of the texts that lie beside pictures; of two the first counts."""
+
+EXPORTED = ".capprep-export.json"
+"""The file that marks a folder as written by an export: what lies in it is no source."""
 
 Key: TypeAlias = bytes
 """What tells an entry from every other: its path, and NUL and its name there if it lies in an archive."""
@@ -24,6 +30,7 @@ class Entry:
         stamp: Differs where the content does; for a plain file the time of its last change in ns. Fits 64 bits, signed.
         offset: Where in its archive it lies; reading in this order goes through an archive once.
         reason, message: Why it cannot be read, where that is known without opening it, or "".
+        text: The text that lies beside it, see `texts.with_texts`, or None.
     """
 
     path: str
@@ -33,6 +40,7 @@ class Entry:
     offset: int = 0
     reason: str = ""
     message: str = ""
+    text: Entry | None = None
 
     @property
     def key(self) -> Key:
@@ -60,6 +68,11 @@ def decoded(member: Key) -> str:
 def is_picture(name: str) -> bool:
     """Whether a file's name says that it is a picture, in upper case or lower."""
     return os.path.splitext(name)[1].lower() in SUFFIXES  # noqa: PTH122 - a `Path` for each of a million names is slow
+
+
+def is_text(name: str) -> bool:
+    """Whether a file's name says that it may be the text beside a picture, in upper case or lower."""
+    return name.lower().endswith(TEXT_SUFFIXES)
 
 
 def _encoded(member: str) -> Key:

@@ -19,7 +19,8 @@ from PIL import Image
 from capprep.errors import DatasetError
 from capprep.images import archives
 from capprep.images.archives import is_archive
-from capprep.images.entries import SUFFIXES, Entry, is_picture, split
+from capprep.images.entries import EXPORTED, SUFFIXES, Entry, is_picture, split
+from capprep.images.texts import paired
 from capprep.images.unusable import Unusable
 
 __all__ = [
@@ -55,7 +56,8 @@ def scan(places: Iterable[Path], skip: Iterable[Path] = (), *, recursive: bool =
 
     In a folder a suffix decides what is a picture or an archive, and hidden names are passed over; a file named by
     the user is taken whatever its suffix. Links to folders are not followed, links to files only within the place
-    they lie in. What looks like a picture and is none that can be opened comes with a reason.
+    they lie in. What looks like a picture and is none that can be opened comes with a reason. Folders that capprep
+    exported are passed over unless they are named themselves.
 
     Args:
         places: Folders, pictures and archives.
@@ -256,7 +258,7 @@ def _in_archive(path: str) -> Iterator[Entry]:
                 members[entry.member] = entry
     except Unusable as unusable:
         yield _failed(path, unusable)
-    yield from members.values()
+    yield from paired(members.values())
 
 
 class _Search:
@@ -274,7 +276,11 @@ class _Search:
             folder = waiting.pop()
             try:
                 with os.scandir(folder) as listing:
-                    for item in listing:
+                    # read to its end first: what marks it may come last
+                    items = list(listing)
+                    if folder != self._top and any(item.name == EXPORTED for item in items):
+                        continue
+                    for item in items:
                         if item.name.startswith("."):
                             continue
                         if item.is_symlink():
