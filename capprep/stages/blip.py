@@ -9,7 +9,7 @@ from capprep.config import option
 from capprep.errors import ConfigError
 from capprep.facts import BLIP, PICTURE
 from capprep.stage import Reader, Runtime, Stage, Value
-from capprep.stages.squares import Squares, read_squares
+from capprep.stages.squares import SquareReader, Squares
 
 DTYPES = ("float32", "bfloat16", "float16")
 
@@ -68,4 +68,4 @@ class Blip(Stage):
             )
             return [Value({"caption": caption}) for caption in captions]
 
-        return lambda rows: read_squares(rows, learn)
+        return SquareReader(learn, runtime.device)
