@@ -31,7 +31,7 @@ class Watch(Protocol):
 
 
 BATCH = 16
-"""Rows at a time for a network: enough to keep it busy, few enough for its memory."""
+"""Rows at a time for a network where its engine names no other number."""
 
 BATCH_BYTES = 8_000_000
 """A batch of this many bytes is full: memory must not depend on how large the files are that come together."""
@@ -67,7 +67,7 @@ def run(
     engine: Engine,
     *,
     only: Container[str] | None = None,
-    batch: int = BATCH,
+    batch: int | None = None,
     watch: Watch = unwatched,
 ) -> Tally:
     """Bring one stage's facts up to date for every subject that has all the stage reads.
@@ -77,7 +77,7 @@ def run(
         stage: What is learnt.
         engine: Where it is run.
         only: The subjects that count; None for all there are.
-        batch: Rows at a time.
+        batch: Rows at a time; None for as many as the engine wants.
         watch: Told of the progress.
 
     Raises:
@@ -87,7 +87,8 @@ def run(
     missing, known = workspace.missing(stage, key, only)
     tally = Tally(known=known)
     rows = workspace.rows(stage, missing)
-    _compute(workspace, stage, key, rows, engine, batch, tally, watch, tally.known + len(missing))
+    size = batch or int(getattr(engine, "batch", BATCH))
+    _compute(workspace, stage, key, rows, engine, size, tally, watch, tally.known + len(missing))
     return tally
 
 

@@ -6,7 +6,7 @@ import functools
 import multiprocessing
 import signal
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -25,6 +25,9 @@ AHEAD = 4
 MAX_BYTES_AHEAD = 256_000_000
 """Above so many bytes of contents under way each worker gets but one batch: files may be very large."""
 
+ON_CPU, ON_GPU = 16, 32
+"""Rows at a time: a CPU gains nothing from more; on a GPU a captioner's beams take some 4 GB for so many."""
+
 Batch = Sequence[Row]
 
 
@@ -41,6 +44,11 @@ class LocalEngine:
     workers: int = 0
 
     @property
+    def batch(self) -> int:
+        """How many rows a network is given at a time, if they fit: a GPU is not busy with as few as a CPU."""
+        return ON_CPU if self.runtime.device == "cpu" else ON_GPU
+
+    @property
     def reads_files(self) -> bool:
         """Whether contents on disk should be left there: sending them to another process takes longer than reading."""
         return self.workers > 0
@@ -50,11 +58,18 @@ class LocalEngine:
         if self.workers > 0:
             yield from self._in_processes(stage, batches)
             return
-        read: Reader | None = None
-        for batch in batches:
-            # loaded with the first batch: where nothing is missing no model is read
-            read = read or stage.load(self.runtime)
+        yield from self._here(stage, iter(batches))
+
+    def _here(self, stage: Loads, batches: Iterator[Batch]) -> Iterator[tuple[Batch, Sequence[Outcome]]]:
+        batch = next(batches, None)
+        if batch is None:
+            return
+        # loaded with the first batch: where nothing is missing no model is read
+        read = stage.load(self.runtime)
+        while batch is not None:
+            following = _following(read, batch, batches)
             yield batch, learn(read, batch)
+            batch = following or next(batches, None)
 
     def _in_processes(self, stage: Loads, batches: Iterable[Batch]) -> Iterator[tuple[Batch, Sequence[Outcome]]]:
         """As many batches under way as keep every worker busy, and no more: memory stays bounded."""
@@ -93,6 +108,21 @@ class LocalEngine:
             for batch, future in lost:
                 finished = not future.cancelled() and future.exception() is None
                 yield batch, future.result() if finished else [alone.read(row) for row in batch]
+
+
+def _following(read: Reader, batch: Batch, remaining: Iterator[Batch]) -> Batch | None:
+    """The batch behind this one, if the reader begins with what it can while this one is under way.
+
+    Others are not asked for it: a batch of files may be large, and one in memory is enough.
+    """
+    ahead: Callable[[Batch], None] | None = getattr(read, "ahead", None)
+    if ahead is None:
+        return None
+    ahead(batch)
+    following = next(remaining, None)
+    if following is not None:
+        ahead(following)
+    return following
 
 
 class _Alone:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,11 @@ AUTO = "auto"
 
 CUDA_PROVIDER = "CUDAExecutionProvider"
 CPU_PROVIDER = "CPUExecutionProvider"
+
+_CUDA_OPTIONS = {
+    "use_tf32": "0",  # a probability must not depend on the device it was computed on
+    "arena_extend_strategy": "kSameAsRequested",  # doubled arenas would leave less room for a batch than there is
+}
 
 _FATAL, _WARNING = 4, 2  # onnxruntime's log severities; 2 is what it starts with
 
@@ -69,12 +75,14 @@ def onnx_device(name: str) -> str:
     return CUDA
 
 
-def onnx_session(model: Path, device: str) -> Any:
+def onnx_session(model: Path, device: str, *, captured: bool = False) -> Any:
     """An `onnxruntime.InferenceSession` of a file, standing on the device asked for.
 
     Args:
         model: The `.onnx` file.
         device: "cpu" or "cuda"; "auto" is for `onnx_device` to decide.
+        captured: On "cuda", have each batch's kernels launched as one CUDA graph; shapes and addresses must then
+            stay as they were at the first batch of each `gpu_graph_id`.
 
     Raises:
         ModelMissing: There is no such file.
@@ -83,7 +91,14 @@ def onnx_session(model: Path, device: str) -> Any:
     """
     if not model.is_file():
         raise ModelMissing(f"there is no file {model}", "check the path, or run `capprep models pull`")
-    return _session(str(model), device)
+    return _session(str(model), device, captured=captured)
+
+
+def cores() -> int:
+    """How many cores this process may use; of a machine that is shared out they are fewer than it has."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _wants_cpu(name: str) -> bool:
@@ -92,7 +107,7 @@ def _wants_cpu(name: str) -> bool:
     return name == CPU
 
 
-def _session(model: str | bytes, device: str) -> Any:
+def _session(model: str | bytes, device: str, *, captured: bool = False) -> Any:
     """A session of a path or of a graph's bytes; see `onnx_session`."""
     import onnxruntime as ort  # not needed where only torch is used
     from onnxruntime.capi import onnxruntime_pybind11_state as state
@@ -100,13 +115,17 @@ def _session(model: str | bytes, device: str) -> Any:
     unreadable = (state.InvalidProtobuf, state.InvalidGraph, state.InvalidArgument, state.NotImplemented, state.Fail)
     settings = ort.SessionOptions()
     settings.log_severity_level = _FATAL  # what concerns a user is raised below, in words
+    settings.intra_op_num_threads = cores()
+    # threads that wait for the next batch by spinning take the cores from those that open its pictures
+    settings.add_session_config_entry("session.force_spinning_stop", "1")
     wanted = [CUDA_PROVIDER, CPU_PROVIDER] if device == CUDA else [CPU_PROVIDER]
+    options = [_CUDA_OPTIONS | {"enable_cuda_graph": str(int(captured))}, {}] if device == CUDA else [{}]
     said = ""
     try:
         if device == CUDA:
             said = _ready_for_cuda(ort)
         with _without_log(ort):
-            session = ort.InferenceSession(model, settings, providers=wanted)
+            session = ort.InferenceSession(model, settings, providers=wanted, provider_options=options)
     except unreadable as error:
         name = model if isinstance(model, str) else "the built-in probe"
         raise ModelMismatch(

@@ -20,6 +20,7 @@ from transformers import BertTokenizer, BlipConfig
 from transformers.utils import logging as transformers_log
 
 from capprep.errors import ModelMismatch, ModelMissing
+from capprep.models.pixels import resize_squares
 
 # B pictures, H rows, W columns, C = 3 channels red, green, blue
 
@@ -53,14 +54,23 @@ class PixelRecipe:
     def batch(self, pictures: Sequence[NDArray[np.uint8]], device: str, dtype: torch.dtype) -> torch.Tensor:
         """Pictures of (H, W, 3) uint8 and any size as the network's input, shape (B, 3, height, width).
 
-        Only the resize is done on the CPU; bytes travel to the device and become numbers there.
+        Bytes travel to the device and become numbers there. On the CPU Pillow resizes them before, elsewhere squares
+        are resized there, too, to the very same bytes.
         """
-        size = (self.width, self.height)
-        resized = [np.asarray(Image.fromarray(picture).resize(size, self.resample)) for picture in pictures]
-        x_BHWC = torch.from_numpy(np.stack(resized)).to(device)
+        x_BHWC = self._resized(pictures, device)
         mean_C, std_C = torch.tensor(self.mean, device=device), torch.tensor(self.std, device=device)
         x_BHWC = (x_BHWC.float() * self.scale - mean_C) / std_C
         return x_BHWC.permute(0, 3, 1, 2).contiguous().to(dtype)
+
+    def _resized(self, pictures: Sequence[NDArray[np.uint8]], device: str) -> torch.Tensor:
+        """Shape (B, height, width, 3), uint8."""
+        shapes = {picture.shape for picture in pictures} | {(self.height, self.width, 3)}
+        squares = all(height == width for height, width, _ in shapes)
+        if device != "cpu" and len(shapes) <= 2 and squares and self.resample == Image.Resampling.BICUBIC:
+            return resize_squares(torch.from_numpy(np.stack(pictures)).to(device), self.height)
+        size = (self.width, self.height)
+        resized = [np.asarray(Image.fromarray(picture).resize(size, self.resample)) for picture in pictures]
+        return torch.from_numpy(np.stack(resized)).to(device)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from capprep.errors import ModelMismatch
-from capprep.models.device import onnx_session
+from capprep.models.batches import out_of_memory
+from capprep.models.binding import FLOAT, Bound, BoundOnCpu, BoundOnCuda, write_numbers
+from capprep.models.device import CUDA, onnx_session
 from capprep.models.labels import Label, labels_inside, read_labels
 from capprep.models.tagger_spec import DEEPDANBOORU, TaggerSpec
 
@@ -21,6 +24,9 @@ from capprep.models.tagger_spec import DEEPDANBOORU, TaggerSpec
 __all__ = ["Label", "OnnxTagger", "prepare", "read_labels"]
 
 DEFAULT_SIZE = 512
+
+_LOG = logging.getLogger(__name__)
+
 MOST_TAGS = 200
 """More tags over their thresholds than any picture has; a tagger with damaged weights gives thousands."""
 
@@ -51,8 +57,10 @@ class OnnxTagger:
     def __init__(self, model: Path, labels: Path | None, device: str = "cpu", spec: TaggerSpec = DEEPDANBOORU) -> None:
         self._model = model
         self._spec = spec
-        self._session = onnx_session(model, device)
-        self._input, self._batch, self._size = _input(self._session, model, spec)
+        self._device = device
+        self._session, self._captured = self._opened()
+        self._batch, self._size = _input(self._session, model, spec)
+        self._bound: dict[int, Bound] = {}
         self.labels = (
             labels_inside(self._session.get_modelmeta().custom_metadata_map, model)
             if labels is None
@@ -66,12 +74,27 @@ class OnnxTagger:
             )
         self._least_T = np.array([spec.thresholds.of(label.category) for label in self.labels], dtype=np.float32)
 
+    def _opened(self) -> tuple[Any, bool]:
+        """The session, and whether its batches are captured as CUDA graphs."""
+        if self._device == CUDA:
+            try:
+                session = onnx_session(self._model, self._device, captured=True)
+            except ModelMismatch as error:  # some of its operators do not run on CUDA, or it is no graph at all
+                return self._without_capture(error), False
+            sides = session.get_inputs()[0].shape[1:]
+            fixed = all(isinstance(side, int) for side in sides) and _declared(session)
+            if fixed and session.get_outputs()[0].type == FLOAT:
+                return session, True
+        return onnx_session(self._model, self._device), False
+
+    def _without_capture(self, error: Exception) -> Any:
+        session = onnx_session(self._model, self._device)
+        _LOG.warning("%s runs without a CUDA graph, a little slower: %s", self._model, str(error).partition("\n")[0])
+        return session
+
     def _width(self) -> int:
         """How many tags it answers with; a graph that does not say is asked with one blank picture."""
-        declared = self._session.get_outputs()[0].shape
-        if len(declared) == 2 and isinstance(declared[1], int):
-            return int(declared[1])
-        return int(self._run(self._blank(self._batch or 1)).shape[1])
+        return _declared(self._session) or int(self._asked(self._blank(), 1).shape[1])
 
     @property
     def provider(self) -> str:
@@ -91,8 +114,9 @@ class OnnxTagger:
         """
         if not pictures:
             return np.empty((0, len(self.labels)), dtype=np.float32)
-        step = self._batch or len(pictures)
-        parts = [self._chunk(pictures[start : start + step]) for start in range(0, len(pictures), step)]
+        squares = [self.fit(picture) for picture in pictures]
+        step = self._batch or len(squares)
+        parts = [self._chunk(squares[start : start + step]) for start in range(0, len(squares), step)]
         answer_NT = np.concatenate(parts)
         logits = self._spec.output == "logits"
         # what is no number is found below, and until then must pass
@@ -120,26 +144,63 @@ class OnnxTagger:
             "fetch it again with `capprep models pull`, look into its description, or use another",
         )
 
-    def _blank(self, count: int) -> NDArray[np.float32]:
-        size = self._size
-        shape = (count, size, size, 3) if self._spec.layout == "NHWC" else (count, 3, size, size)
-        return np.zeros(shape, dtype=np.float32)
+    def fit(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """A picture as a square of the network's size; one that is so already is not copied.
 
-    def _chunk(self, pictures: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
-        """As many pictures as the graph takes at once, or fewer."""
-        x_N = self._blank(self._batch or len(pictures))
-        for x, picture in zip(x_N, pictures, strict=False):
-            prepare(picture, self._size, self._spec, x)
-        return self._run(x_N)[: len(pictures)]
+        Raises:
+            ValueError: See `prepare`.
+        """
+        return _resized(_square(picture, self._spec), self._size, self._spec.interpolation)
 
-    def _run(self, x_N: NDArray[np.float32]) -> NDArray[np.float32]:
-        answer = np.asarray(self._session.run(None, {self._input: x_N})[0])
-        if answer.ndim != 2 or len(answer) != len(x_N):
+    def _blank(self) -> list[NDArray[np.uint8]]:
+        return [np.zeros((self._size, self._size, 3), np.uint8)]
+
+    def _chunk(self, squares: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+        """As many squares as the graph takes at once, or fewer: the rest of a fixed batch is padding."""
+        count = self._count(len(squares))
+        try:
+            answer = self._asked(squares, count)
+        except Exception as error:
+            self._bound.pop(count, None)  # what did not fit is not kept either
+            if not self._captured or out_of_memory(error) or isinstance(error, ModelMismatch):
+                raise
+            self._bound.clear()
+            self._session, self._captured = self._without_capture(error), False
+            answer = self._asked(squares, count)
+        return answer[: len(squares)]
+
+    def _count(self, wanted: int) -> int:
+        """The size of the batch in which so many pictures are read.
+
+        On CUDA one that was used before, since each new one is tuned and captured anew; on the CPU padding would take
+        as long as pictures.
+        """
+        if self._batch is not None:
+            return self._batch
+        larger = [count for count in self._bound if count >= wanted] if self._device == CUDA else []
+        return min(larger, default=wanted)
+
+    def _asked(self, squares: Sequence[NDArray[np.uint8]], count: int) -> NDArray[np.float32]:
+        """The graph's answer to a batch of `count`, of which the first are squares of its size."""
+        count = self._batch or count
+        if count not in self._bound:
+            if self._device != CUDA:
+                self._bound.clear()
+            self._bound[count] = self._bind(count)
+        answer = self._bound[count](squares)
+        if answer.ndim != 2 or len(answer) != count:
             raise ModelMismatch(
-                f"{self._model} answers {len(x_N)} pictures with shape {answer.shape}, not (pictures, tags)",
+                f"{self._model} answers {count} pictures with shape {answer.shape}, not (pictures, tags)",
                 "name a tagger with one number for every tag as its first output",
             )
         return answer.astype(np.float32, copy=False)
+
+    def _bind(self, count: int) -> Bound:
+        side = self._size
+        shape = (count, side, side, 3) if self._spec.layout == "NHWC" else (count, 3, side, side)
+        if self._device != CUDA:
+            return BoundOnCpu(self._session, self._spec, shape)
+        return BoundOnCuda(self._session, self._spec, shape, _declared(self._session), captured=self._captured)
 
 
 def prepare(picture: NDArray[np.uint8], size: int, spec: TaggerSpec, out: NDArray[np.float32]) -> None:
@@ -154,13 +215,7 @@ def prepare(picture: NDArray[np.uint8], size: int, spec: TaggerSpec, out: NDArra
     Raises:
         ValueError: The picture is no square, and the description says that none is padded.
     """
-    square_HWC = _resized(_square(picture, spec), size, spec.interpolation)
-    x_HWC = out if spec.layout == "NHWC" else out.transpose(1, 2, 0)
-    order = slice(None) if spec.channels == "RGB" else slice(None, None, -1)
-    np.divide(square_HWC[..., order], np.float32(255 / spec.scale), out=x_HWC)
-    if spec.mean != (0.0, 0.0, 0.0) or spec.std != (1.0, 1.0, 1.0):
-        x_HWC -= np.array(spec.mean, dtype=np.float32)[order]
-        x_HWC /= np.array(spec.std, dtype=np.float32)[order]
+    write_numbers(_resized(_square(picture, spec), size, spec.interpolation), spec, out)
 
 
 def _square(picture: NDArray[np.uint8], spec: TaggerSpec) -> NDArray[np.uint8]:
@@ -190,8 +245,14 @@ def _resized(square_HWC: NDArray[np.uint8], size: int, interpolation: str) -> ND
     return np.asarray(cv2.resize(square_HWC, (size, size), interpolation=way), dtype=np.uint8)
 
 
-def _input(session: Any, model: Path, spec: TaggerSpec) -> tuple[str, int | None, int]:
-    """Name, fixed batch (None where any will do) and side in pixels of the graph's one input."""
+def _declared(session: Any) -> int:
+    """How many tags a graph says it answers with; 0 where it does not say."""
+    shape = session.get_outputs()[0].shape
+    return shape[1] if len(shape) == 2 and isinstance(shape[1], int) else 0
+
+
+def _input(session: Any, model: Path, spec: TaggerSpec) -> tuple[int | None, int]:
+    """Fixed batch (None where any will do) and side in pixels of the graph's one input."""
     inputs = session.get_inputs()
     shape = inputs[0].shape if inputs else []
     numbers = [side if isinstance(side, int) else None for side in shape]  # a name stands for any length
@@ -200,7 +261,7 @@ def _input(session: Any, model: Path, spec: TaggerSpec) -> tuple[str, int | None
         batch, *sides = numbers
         colours = sides.pop(2 if spec.layout == "NHWC" else 0)
         if colours == 3 and sides[0] == sides[1]:
-            return inputs[0].name, batch, _side(sides[0], model, spec)
+            return batch, _side(sides[0], model, spec)
     found = ", ".join(f"{each.name} {each.type} {each.shape}" for each in inputs) or "nothing"
     raise ModelMismatch(
         f"{model} takes {found}, not one float32 input of shape {shapes[spec.layout]}",

@@ -9,7 +9,7 @@ from capprep.config import option
 from capprep.errors import ConfigError
 from capprep.facts import BLIP, PICTURE, sentences_to_json
 from capprep.stage import Reader, Runtime, Stage, Value
-from capprep.stages.squares import Squares, read_squares
+from capprep.stages.squares import SquareReader, Squares
 
 DTYPES = ("float32", "bfloat16", "float16")
 
@@ -105,4 +105,4 @@ class Blip(Stage):
         def learn(squares: Squares) -> list[Value]:
             return [Value(sentences_to_json(said)) for said in captioner.candidates(squares, decoding)]
 
-        return lambda rows: read_squares(rows, learn)
+        return SquareReader(learn, runtime.device)

@@ -13,7 +13,7 @@ from capprep.errors import ModelMismatch
 from capprep.facts import BOORU, CROP, PICTURE, TagScore, tags_to_json
 from capprep.models.tagger_spec import DEEPDANBOORU, TaggerSpec
 from capprep.stage import Outcome, Reader, Row, Runtime, Stage, Value
-from capprep.stages.squares import Squares, read_squares
+from capprep.stages.squares import SquareReader, Squares, read_squares
 from capprep.thresholds import FLOOR
 
 if TYPE_CHECKING:
@@ -57,16 +57,7 @@ class Booru(Stage):
             answers = tagger.probabilities(squares)
             return [Value({**self._data(tagger.labels, outputs, p_T), "thresholds": own}) for p_T in answers]
 
-        def read(rows: Sequence[Row]) -> list[Outcome]:
-            try:
-                return read_squares(rows, learn)
-            except ModelMismatch:
-                # once more one by one, since a person can look at a square and not at a number in a batch
-                for row in rows:
-                    _alone(row, learn)
-                raise
-
-        return read
+        return _Naming(SquareReader(learn, runtime.device, tagger.fit), learn)
 
     def _data(
         self, labels: Sequence[Label], outputs: Mapping[str, NDArray[np.intp]], p_T: NDArray[np.float32]
@@ -87,6 +78,28 @@ class Booru(Stage):
             if low.size:
                 beneath[category] = round(float(low.max()), 6)
         return {**tags_to_json(tags), "beneath": beneath}
+
+
+@dataclass(frozen=True)
+class _Naming:
+    """A reader that names the square to which a tagger's answer cannot be right."""
+
+    reader: SquareReader
+    learn: Callable[[Squares], list[Value]]
+
+    def ahead(self, rows: Sequence[Row]) -> None:
+        """See `SquareReader.ahead`."""
+        self.reader.ahead(rows)
+
+    def __call__(self, rows: Sequence[Row]) -> list[Outcome]:
+        """See `SquareReader`."""
+        try:
+            return self.reader(rows)
+        except ModelMismatch:
+            # once more one by one, since a person can look at a square and not at a number in a batch
+            for row in rows:
+                _alone(row, self.learn)
+            raise
 
 
 def _alone(row: Row, learn: Callable[[Squares], list[Value]]) -> None:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from capprep.facts import MATCH_IMAGE, MATCH_TEXT, PICTURE, embedding_to_json
+from capprep.models.batches import AdaptiveBatch
 from capprep.stage import Outcome, Reader, Row, Runtime, Stage, Value
-from capprep.stages.squares import Squares, read_squares
+from capprep.stages.squares import SquareReader, Squares
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class MatchImage(Stage):
         def learn(squares: Squares) -> list[Value]:
             return [Value(embedding_to_json(vector_D)) for vector_D in matcher.image_embeddings(squares)]
 
-        return lambda rows: read_squares(rows, learn)
+        return SquareReader(learn, runtime.device)
 
 
 @dataclass(frozen=True)
@@ -51,8 +52,9 @@ class MatchText(Stage):
 
         matcher = BlipMatcher(runtime.needed_model, runtime.device, self.dtype)
 
-        def read(rows: Sequence[Row]) -> list[Outcome]:
+        def learn(rows: Sequence[Row]) -> list[Outcome]:
             vectors_ND = matcher.text_embeddings([(row.content or b"").decode() for row in rows])
             return [Value(embedding_to_json(vector_D)) for vector_D in vectors_ND]
 
-        return read
+        batch = AdaptiveBatch()
+        return lambda rows: batch(rows, learn)

@@ -1,15 +1,20 @@
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from typing import ClassVar
 
 import onnx
 import onnxruntime
 import pytest
 import torch
+from onnxruntime.capi import onnxruntime_pybind11_state as onnx_errors
 
 from capprep.errors import ConfigError, DeviceError, ModelMismatch, ModelMissing
 from capprep.models import device
 from capprep.models.device import onnx_device, onnx_session, torch_device
+from capprep.models.tagger import OnnxTagger
+
+from .graphs import names, network
 
 without_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="tells what happens where there is no GPU")
 
@@ -123,3 +128,36 @@ def test_an_onnxruntime_built_without_cuda_is_said_to_be_one(monkeypatch: pytest
         onnx_device("cuda")
     assert "onnxruntime-gpu" in caught.value.hint
     assert onnx_device("auto") == "cpu"
+
+
+class OnCuda(onnxruntime.InferenceSession):
+    """A session on the CPU that says it stands on CUDA; it captures no graph unless all of it is there."""
+
+    asked: ClassVar[list[dict[str, str]]] = []
+    whole = True
+
+    def __init__(self, model, settings, providers, provider_options) -> None:
+        assert providers[0] == "CUDAExecutionProvider"
+        self.asked.append(provider_options[0])
+        if provider_options[0]["enable_cuda_graph"] == "1" and not self.whole:
+            raise onnx_errors.Fail("This session cannot use the graph capture feature as requested by the user")
+        super().__init__(model, settings, providers=["CPUExecutionProvider"])
+
+    def get_providers(self) -> list[str]:
+        return ["CUDAExecutionProvider", "CPUExecutionProvider"]
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_tagger_on_cuda_is_captured_as_a_graph_or_it_is_said_why_it_is_not(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture, whole: bool
+) -> None:
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider"])
+    monkeypatch.setattr(onnxruntime, "preload_dlls", lambda: None)
+    monkeypatch.setattr(onnxruntime, "InferenceSession", OnCuda)
+    monkeypatch.setattr(OnCuda, "whole", whole)
+    monkeypatch.setattr(OnCuda, "asked", [])
+    tagger = OnnxTagger(network(tmp_path / "m.onnx", "NHWC", "N"), names(tmp_path / "tags.txt", 40), "cuda")
+    assert tagger.provider == "CUDAExecutionProvider"
+    assert [options["enable_cuda_graph"] for options in OnCuda.asked] == (["1"] if whole else ["1", "0"])
+    assert {options["use_tf32"] for options in OnCuda.asked} == {"0"}
+    assert ("runs without a CUDA graph" in caplog.text) is not whole
