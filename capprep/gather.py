@@ -46,8 +46,8 @@ Learnt = dict[str, dict[str, Any]]
 _STAGES = (PICTURE, BLIP, BOORU, MATCH_IMAGE, MIRROR)
 
 
-_SUBJECT = np.dtype([("id", "S64"), ("picture", "S64"), ("number", np.int64), ("part", np.int64)])
-"""A `Subject` in an array: of thousands it takes a third of the memory."""
+_SUBJECT = np.dtype([("id", "V32"), ("picture", "V32"), ("number", np.int64), ("part", np.int32)])
+"""A `Subject` in an array: of thousands it takes a fifth of the memory."""
 
 _DIGESTS = msgspec.json.Decoder(dict[str, str])
 
@@ -76,13 +76,14 @@ class Candidates(Sequence[Candidate]):
         """Those at some places, in order of place, without what they are compared with others by."""
         fewer = copy.copy(self)
         fewer._looks = None
-        fewer._subject_N = self._subject_N[places]
+        # of all of them no copy is made
+        fewer._subject_N = self._subject_N if len(places) == len(self) else self._subject_N[places]
         fewer._page = (-1, [])
         return fewer
 
     def subjects(self) -> set[str]:
         """The ids by which facts name them."""
-        return set(map(bytes.decode, self._subject_N["id"].tolist()))
+        return set(map(bytes.hex, self._subject_N["id"].tolist()))
 
     def __len__(self) -> int:
         return len(self._subject_N)
@@ -109,7 +110,7 @@ class Candidates(Sequence[Candidate]):
 
     def _read(self, start: int, stop: int) -> list[Candidate]:
         rows = self._subject_N[start:stop].tolist()
-        subjects = [Subject(id_.decode(), picture.decode(), number, part) for id_, picture, number, part in rows]
+        subjects = [Subject(id_.hex(), picture.hex(), number, part) for id_, picture, number, part in rows]
         paths = self._workspace.sources.paths(dict.fromkeys(each.picture for each in subjects))
         texts = beside(self._workspace, paths)
         learnt, failures = self._learnt([each.id for each in subjects])
@@ -140,8 +141,8 @@ class Candidates(Sequence[Candidate]):
         return learnt, failures
 
 
-def _row(subject: Subject) -> tuple[str, str, int, int]:
-    return subject.id, subject.picture, subject.number, subject.part
+def _row(subject: Subject) -> tuple[bytes, bytes, int, int]:
+    return bytes.fromhex(subject.id), bytes.fromhex(subject.picture), subject.number, subject.part
 
 
 def _decided(subject: Subject) -> str:

@@ -276,12 +276,10 @@ class _Search:
         while waiting:
             folder = waiting.pop()
             try:
+                if folder != self._top and os.path.lexists(os.path.join(folder, EXPORTED)):  # noqa: PTH118
+                    continue
                 with os.scandir(folder) as listing:
-                    # read to its end first: what marks it may come last
-                    items = list(listing)
-                    if folder != self._top and any(item.name == EXPORTED for item in items):
-                        continue
-                    for item in items:
+                    for item in listing:
                         if item.name.startswith("."):
                             continue
                         if item.is_symlink():
