@@ -13,15 +13,19 @@ from capprep.candidates import Policy
 from capprep.cli.answers import plural, selection_data, shortened, verdict_counts
 from capprep.cli.resolve import shipped_digests
 from capprep.cli.session import Session, session_options, shown_path
+from capprep.cli.taught import coverage_lines
 from capprep.decisions import read
 from capprep.engines.local import LocalEngine
 from capprep.errors import DatasetError
 from capprep.facts import BLIP, BOORU, MATCH_IMAGE, PICTURE
+from capprep.filewords import prompts
 from capprep.models.tagger_spec import TaggerSpec
 from capprep.thresholds import Thresholds
 from capprep.workspace import Workspace
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from capprep.review.report import Report
 
 
@@ -36,39 +40,58 @@ if TYPE_CHECKING:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="First take the decisions of a .json or .csv file: pictures in or out, other crops, texts.",
 )
+@click.option(
+    "--prompts",
+    "prompt_file",
+    metavar="FILE",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Intended prompts, one a line: say which of their words the texts do not teach.",
+)
 @click.option("--port", default=0, type=click.IntRange(0, 65535), metavar="N", help="Port of --serve  [default: any]")
-def review(session: Session, destination: Path | None, served: bool, decisions: Path | None, port: int) -> None:
+def review(
+    session: Session,
+    destination: Path | None,
+    served: bool,
+    decisions: Path | None,
+    prompt_file: Path | None,
+    port: int,
+) -> None:
     """Write one HTML page with everything.
 
     Every picture, its words, their scores and the reasons. FILE is report.html beside
     .capprep/ if not named; it needs no network and nothing beside it. With --serve it is made anew at each
     load, until Ctrl-C.
     """
+    from capprep.coverage import coverage_data
     from capprep.review import report, server
 
+    asked = None if prompt_file is None else prompts.read(prompt_file)
     if decisions is not None:
         _apply(session, decisions)
     if served:
-        _report(session)  # a workspace without pictures is said here, not in the browser
+        _report(session, asked)  # a workspace without pictures is said here, not in the browser
 
         def ready(address: str) -> None:
             session.answer(f"open {address}\nCtrl-C ends it", {"address": address})
             click.launch(address)
 
-        server.serve(lambda: report.render(_report(session)[0]), port, ready)
+        server.serve(lambda: report.render(_report(session, asked)[0]), port, ready)
         return
     destination = destination or session.root / "report.html"
-    made, refreshed = _report(session)
+    made, refreshed = _report(session, asked)
     report.write(made, destination)
     summary, left_out = refreshed.summary, refreshed.selection.left_out
     size = destination.stat().st_size
     text = (
         f"{shown_path(destination.absolute())}: {plural(summary.pictures, 'picture')}, {len(left_out)} left out,"
-        f" {size / 1e6:.1f} MB\nopen it in a browser; next: capprep train"
+        f" {size / 1e6:.1f} MB"
     )
+    coverage = made.coverage
+    lines = coverage_lines(coverage) if coverage else []
     counts = verdict_counts(summary)
     data = {**selection_data(refreshed), "report": str(destination.absolute()), "bytes": size, "verdicts": counts}
-    session.answer(text, data)
+    data |= {"coverage": coverage and coverage_data(coverage)}
+    session.answer("\n".join([text, *lines, "open it in a browser; next: capprep train"]), data)
 
 
 def _apply(session: Session, path: Path) -> None:
@@ -83,8 +106,9 @@ def _apply(session: Session, path: Path) -> None:
         session.note(f"painted over, so the crop shows once you delete the file in dataset/: {shortened(painted)}")
 
 
-def _report(session: Session) -> tuple[Report, pipeline.Refreshed]:
-    """The report on the workspace as it now stands."""
+def _report(session: Session, asked: Sequence[str] | None) -> tuple[Report, pipeline.Refreshed]:
+    """The report on the workspace as it now stands, and on the prompts that were given."""
+    from capprep.coverage import coverage
     from capprep.review.report import Report
     from capprep.review.rows import left_out_counts
 
@@ -102,6 +126,7 @@ def _report(session: Session) -> tuple[Report, pipeline.Refreshed]:
             facts=_facts(workspace) + ([("left out", ", ".join(left))] if left else []),
             notices=_notices(session, workspace),
             made=datetime.now().astimezone(),
+            coverage=coverage(selection.examples, asked),
         )
     return report, refreshed
 

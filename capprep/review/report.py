@@ -14,13 +14,14 @@ from typing import Any
 
 import jinja2
 
+from capprep.coverage import Coverage, coverage_data
 from capprep.errors import CapprepError
 from capprep.files import write_atomically
 from capprep.review.page import page_data, shown_squares
 from capprep.review.thumbnails import thumbnails
 from capprep.select import Selection
 
-STYLES = ("base.css", "page.css", "cards.css", "source.css", "tables.css", "choice.css")
+STYLES = ("base.css", "page.css", "cards.css", "source.css", "tables.css", "choice.css", "words.css")
 SCRIPTS = (
     "elements.js",
     "filter.js",
@@ -29,10 +30,14 @@ SCRIPTS = (
     "list.js",
     "tables.js",
     "choice.js",
+    "words.js",
     "overview.js",
     "report.js",
 )
 """The page's own scripts in the order in which they need each other; they share one scope."""
+
+MOST_WORDS = 2000
+"""How many of the most taught words are in the page."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,7 @@ class Report:
         facts: How it was made, as (name, value): models with hashes, device, thresholds, versions.
         notices: Warnings to show before anything else.
         made: When.
+        coverage: Which words it teaches, and which of prompts it does not; None to leave that out.
     """
 
     selection: Selection
@@ -54,6 +60,7 @@ class Report:
     facts: Sequence[tuple[str, str]]
     notices: Sequence[str]
     made: datetime
+    coverage: Coverage | None = None
 
 
 def render(report: Report) -> str:
@@ -72,6 +79,7 @@ def render(report: Report) -> str:
         "notices": list(report.notices),
         "facts": [[name, value] for name, value in report.facts],
         **page_data(report.selection, thumbnails(used, small - large)),
+        "coverage": report.coverage and coverage_data(report.coverage, most=MOST_WORDS),
     }
     styles, scripts = [_asset(name) for name in STYLES], [_asset(name) for name in SCRIPTS]
     shell = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(_asset("report.html.j2"))

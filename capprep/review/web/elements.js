@@ -25,7 +25,7 @@
 /** @typedef {{title: string, made: string, when: string, notices: string[], facts: [string, string][],
  *   overview: string[], tallies: Record<'pictures'|'captions'|'tags', Record<Standing, number>>,
  *   pictures: Picture[], tags: Tag[], reasons: string[], left: LeftOut[], leftCounts: string[],
- *   groups: Group[]}} Data */
+ *   groups: Group[], coverage: any}} Data */
 /** @typedef {Node|string|null} Child */
 
 /** @param {string} id @returns {any} the element of the shell with this id */

@@ -3,7 +3,7 @@
 
 // Views
 
-const VIEWS = ['pictures', 'tags', 'duplicates', 'left-out'];
+const VIEWS = ['pictures', 'tags', ...(data.coverage ? ['words'] : []), 'duplicates', 'left-out'];
 /** @type {Record<string, number>} how far each view was scrolled */
 const scrolled = {};
 let view = '';
@@ -76,7 +76,7 @@ document.addEventListener('keydown', (event) => {
     return;
   }
   if (typing || event.target instanceof HTMLSelectElement) return;
-  if (/^[1-4]$/u.test(event.key)) {
+  if (/^[1-5]$/u.test(event.key)) {
     go(VIEWS[Number(event.key) - 1]);
     return;
   }
@@ -114,6 +114,7 @@ window.addEventListener('beforeprint', () => draw(results.length));
 drawHead();
 drawStandings();
 drawTags();
+drawWords(WORDS_FIRST);
 drawGroups(MEMBERS);
 drawLeftOut(ROWS);
 refresh();
