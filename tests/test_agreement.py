@@ -142,6 +142,15 @@ def test_pictures_that_share_a_caption_do_not_count_against_each_other() -> None
     assert {verdict.others for verdict in shared} == {15}
 
 
+def test_near_copies_do_not_count_against_each_others_captions() -> None:
+    groups = np.repeat(np.arange(5), 4)
+    similarity = (groups[:, None] == groups[None, :]) + 0.01 * np.random.default_rng(0).normal(size=(20, 20))
+    grouped = caption_verdicts(similarity, words(20), groups_N=groups)
+    assert {verdict.state for verdict in grouped} == {SUPPORTED}
+    assert {verdict.others for verdict in grouped} == {16}
+    assert UNKNOWN in {verdict.state for verdict in caption_verdicts(similarity, words(20))}
+
+
 def test_a_caption_among_few_pictures_has_no_evidence() -> None:
     (first, *_) = caption_verdicts(np.eye(3), words(3))
     assert (first.state, first.kind) == (UNKNOWN, "rare")
